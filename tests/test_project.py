@@ -1,0 +1,164 @@
+"""The project itself: one set of pins, no circles, a light import, notebooks in order."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PINS = {
+    Requirement(line).name.lower().replace("_", "-"): Requirement(line)
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+}
+
+
+def requirements():
+    extra = PROJECT["optional-dependencies"]["dev"]
+    return [Requirement(line) for line in [*PROJECT["dependencies"], *extra]]
+
+
+def test_every_dependency_is_pinned_inside_its_range():
+    for requirement in requirements():
+        pin = PINS[requirement.name.lower().replace("_", "-")]
+        version = str(pin.specifier).removeprefix("==")
+        assert requirement.specifier.contains(version, prereleases=True), f"{requirement} and {pin}"
+
+
+def test_pins_are_exact_and_torch_is_the_one_to_be_had():
+    assert all(re.fullmatch(r"==[\w.]+", str(pin.specifier)) for pin in PINS.values())
+    assert str(PINS["torch"].specifier) == "==2.13.0"
+    assert "torch==2.13.0" in PROJECT["dependencies"]
+
+
+def test_what_is_installed_is_what_is_pinned():
+    for name, pin in PINS.items():
+        try:
+            installed = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        assert pin.specifier.contains(installed.split("+")[0], prereleases=True), (
+            f"{name} {installed}"
+        )
+
+
+def test_conda_takes_the_same_set():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    conda, pip = environment["dependencies"][:-1], environment["dependencies"][-1]["pip"]
+    python = next(line for line in conda if line.startswith("python="))
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python[7:] + ".0")
+    assert pip == ["--constraint constraints.txt", "--editable ."]
+
+
+def test_every_import_is_a_declared_dependency():
+    known = {"sklearn": "scikit-learn", "smart_open": "gensim", "huggingface_hub": "transformers"}
+    declared = {r.name.lower() for r in requirements()}
+    for path in (ROOT / "workbench").glob("*.py"):
+        for name in imported(path):
+            top = name.split(".")[0]
+            if top not in sys.stdlib_module_names and top != "workbench":
+                assert known.get(top, top).replace("_", "-") in declared, f"{path.name}: {top}"
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_modules_import_each_other_without_circles():
+    modules = {path.stem: path for path in (ROOT / "workbench").glob("*.py")}
+    edges = {
+        name: {n.split(".")[1] for n in imported(path) if n.startswith("workbench.")} & set(modules)
+        for name, path in modules.items()
+    }
+    done, waiting = set(), dict(edges)
+    while free := [name for name, needs in waiting.items() if needs <= done]:
+        done |= set(free)
+        waiting = {name: needs for name, needs in waiting.items() if name not in done}
+    assert not waiting, f"a circle among {sorted(waiting)}"
+
+
+def test_one_importer_each_of_papermill_and_ipywidgets():
+    users = {
+        package: [p.stem for p in (ROOT / "workbench").glob("*.py") if package in imported(p)]
+        for package in ("papermill", "ipywidgets")
+    }
+    assert users["papermill"] == ["worker"]
+    assert users["ipywidgets"] in ([], ["widgets"])
+
+
+def test_importing_the_package_is_light():
+    code = "import sys, workbench; print(sorted({'torch','pandas','numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "module", ["text", "history", "data", "models", "evaluate", "runs", "plots"]
+)
+def test_torch_is_imported_only_where_it_is_used(module):
+    code = f"import sys; from workbench import {module}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+# --- notebooks -----------------------------------------------------------------------------------
+
+
+def cells(path: Path, tag: str) -> list:
+    return [c for c in nbformat.read(path, 4).cells if tag in c.metadata.get("tags", [])]
+
+
+def test_the_sequence_is_complete():
+    assert [path.stem for path in NOTEBOOKS] == [
+        "01_preprocessing", "02_word2vec", "03_perceptron", "04_bert_finetuning",
+        "05_domain_adaptation", "06_evaluation",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_keep_the_form(path):
+    code = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+    lines = sorted(len(c.source.splitlines()) for c in code)
+    assert lines[-1] <= 20, "a cell has one idea"
+    assert lines[len(lines) // 2] <= 6, "half of the cells are short"
+    (parameters,) = cells(path, "parameters")
+    values = [n for n in ast.parse(parameters.source).body if isinstance(n, ast.Assign)]
+    assert all(ast.literal_eval(n.value) is not None for n in values)
+    names = {n.targets[0].id for n in values}
+    assert {"DATA", "PROFILE", "SEED", "TEXT_COLUMN", "LABEL_COLUMN"} <= names
+    assert 4 <= len(values) <= 12
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_each_exercise_has_its_check_and_its_solution(path):
+    exercises, checks, solutions = (cells(path, t) for t in ("exercise", "check", "solution"))
+    assert len(exercises) == len(checks) == len(solutions) >= 3
+    for number, (check, solution) in enumerate(zip(checks, solutions, strict=True), 1):
+        assert f"check_{number}(answer_{number})" in check.source
+        assert re.search(rf"^assert check_{number}\(answer_{number}\)", solution.source, re.M)
+        assert re.search(rf"^assert not check_{number}\(", solution.source, re.M)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_no_formula_needs_mathjax_and_no_address_is_fetched(path):
+    for cell in nbformat.read(path, 4).cells:
+        if cell.cell_type == "markdown":
+            assert not re.search(r"\$[^$\d\s][^$]*\$|\\\(|\\\[", cell.source), cell.source[:80]
+            assert "<img" not in cell.source
+            assert "![" not in cell.source

@@ -1,0 +1,162 @@
+"""The six notebooks themselves, executed as a user would, and their numbers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from workbench import notebooks, runs
+
+STEMS = [path.stem for path in notebooks.find()]
+CHART = "application/vnd.plotly.v1+json"
+
+
+def execute(out: Path, *arguments: str) -> dict:
+    """`workbench run` in a process of its own; the results, whatever became of them."""
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    command = [sys.executable, "-m", "workbench", "run", "--profile", "smoke", "--out", str(out)]
+    done = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, env=environment, timeout=1500
+    )
+    assert (out / "results.json").exists(), done.stderr
+    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    failed = {n: e["error"] for n, e in results["notebooks"].items() if e["status"] != "passed"}
+    assert not failed, failed
+    assert done.returncode == 0
+    return results
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """Where the whole sequence was executed on the bundled reviews, and its results."""
+    out = tmp_path_factory.mktemp("report") / "out"
+    return out, execute(out, "--jobs", "2", "--seed", "1")
+
+
+@pytest.fixture(params=STEMS)
+def executed(request, report):
+    """One executed notebook after the other."""
+    return nbformat.read(report[0] / f"{request.param}.ipynb", as_version=4)
+
+
+def printed(cell) -> str:
+    return "".join(o.get("text", "") for o in cell.get("outputs", []))
+
+
+def tagged(notebook, tag: str) -> list:
+    return [c for c in notebook.cells if tag in c.metadata.get("tags", [])]
+
+
+def test_every_notebook_passes_and_records_its_models(report):
+    _, results = report
+    assert list(results["notebooks"]) == STEMS
+    assert results["parameters"]["SEED"] == 1
+    for name, entry in results["notebooks"].items():
+        assert len(entry["metrics"]) >= 2, name
+        assert "majority" in entry["metrics"], name
+
+
+def test_no_model_is_beaten_by_the_majority(report):
+    """In `smoke` an encoder sees some sixty texts: its interval must reach the majority's score.
+
+    Models that count words have enough with that and must be better.
+    """
+    for name, entry in report[1]["notebooks"].items():
+        floor = entry["metrics"]["majority"]["accuracy"]
+        for model, metrics in entry["metrics"].items():
+            assert metrics["accuracy_low"] <= metrics["accuracy"] <= metrics["accuracy_high"]
+            assert metrics["accuracy_high"] >= floor, f"{model} in {name}"
+            if model in ("naive-bayes", "logistic"):
+                assert metrics["accuracy"] > floor, f"{model} in {name}"
+
+
+def test_training_lowers_the_loss(report):
+    falling = 0
+    for run in runs.list_runs(report[0] / "runs"):
+        _, losses = run.history().column("loss")
+        if len(losses) >= 4:
+            quarter = len(losses) // 4
+            assert sum(losses[-quarter:]) < sum(losses[:quarter]), run.path.name
+            falling += 1
+    assert falling >= 3
+
+
+def test_charts_are_there_and_hold_data(executed):
+    charts = [o["data"][CHART] for c in executed.cells for o in c.get("outputs", [])
+              if CHART in o.get("data", {})]  # fmt: skip
+    assert len(charts) >= 3
+    assert all(chart["data"] for chart in charts)
+
+
+def test_outputs_hold_no_warning_no_progress_bar_and_no_widget(executed):
+    for cell in executed.cells:
+        for output in cell.get("outputs", []):
+            assert output.get("name") != "stderr", output["text"][:300]
+            assert not any("widget" in kind for kind in output.get("data", {}))
+
+
+def test_exercises_wait_for_an_answer_and_know_it(executed):
+    for check in tagged(executed, "check"):
+        assert printed(check).strip() == "Not answered yet."
+    for solution in tagged(executed, "solution"):
+        assert "Right." in printed(solution)
+        assert "Not quite: " in printed(solution)
+
+
+def test_pages_are_small_enough_to_mail_and_ask_for_nothing(report):
+    for name in [*STEMS, "index"]:
+        page = (report[0] / f"{name}.html").read_text(encoding="utf-8")
+        assert len(page.encode()) < 6_000_000, name
+        own = page.split("<script>/**")[0]  # plotly.js names addresses it does not ask for
+        for tag in ('<script src="', "<script src='", '<link rel="stylesheet"', "@import"):
+            assert tag not in own, name
+
+
+def test_same_seed_same_numbers(report, tmp_path):
+    """Word vectors by gensim, a network by hand, an encoder by `Trainer`; one or two at a time."""
+    again = execute(tmp_path / "out", "02", "03", "04", "--jobs", "2", "--seed", "1")
+    for name, entry in again["notebooks"].items():
+        for model, metrics in report[1]["notebooks"][name]["metrics"].items():
+            other = entry["metrics"][model]
+            same = {k for k in metrics if k != "run"}
+            assert {k: metrics[k] for k in same} == {k: other[k] for k in same}, (
+                f"{model} in {name}"
+            )
+
+
+@pytest.mark.parametrize(
+    ("source", "chosen"),
+    [
+        ("sst2", ["03", "04"]),
+        ("trec", ["01", "06"]),
+        ("amazon", ["05"]),
+        ("zh_shopping/reviews.csv", ["02", "05"]),
+    ],
+)
+def test_public_corpora_go_through(real_data, tmp_path, source, chosen):
+    results = execute(tmp_path / "out", *chosen, "--data", str(real_data / source), "--jobs", "2")
+    assert len(results["notebooks"]) == len(chosen)
+
+
+def test_a_person_s_own_file_goes_through_every_notebook(tmp_path):
+    """Other column names, three classes, a BOM, quoted line breaks, markup in the text."""
+    words = {"praise": "superb bright loved", "blame": "awful broken hated", "shrug": "so so plain"}
+    lines = ["Kommentar;Urteil"]
+    for i in range(60):
+        for label, vocabulary in words.items():
+            chosen = vocabulary.split()[i % 3]
+            lines.append(
+                f'"item {i} was\n{chosen} <script>alert({i})</script> {label[0]}{i}";{label}'
+            )
+    path = tmp_path / "own.csv"
+    path.write_text("\n".join(lines), encoding="utf-8-sig")
+    out = tmp_path / "out"
+    columns = ["-p", "TEXT_COLUMN", "Kommentar", "-p", "LABEL_COLUMN", "Urteil"]
+    results = execute(out, "--data", str(path), *columns, "--jobs", "2")
+    assert list(results["notebooks"]) == STEMS
+    for name in STEMS:
+        assert "<script>alert(" not in (out / f"{name}.html").read_text(encoding="utf-8"), name

@@ -1,0 +1,173 @@
+"""A History or a table becomes a picture: pure functions that return `plotly` figures."""
+
+import json
+
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io as pio
+from plotly.io.base_renderers import MimetypeRenderer
+
+from workbench.history import History
+
+# Okabe and Ito's colours, told apart with every common kind of colour blindness; yellow is left
+# out because it vanishes on white, and black because it vanishes on a dark theme.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"]
+MARKERS = ["circle", "square", "diamond", "cross", "triangle-up", "x"]
+# "Send to cloud" uploads the data of the chart: a report must not offer that by accident.
+CONFIG = {"displaylogo": False, "showSendToCloud": False, "responsive": True}
+
+
+class Renderer(MimetypeRenderer):
+    """Shows a figure in JupyterLab and leaves HTML that needs only plotly.js on the page.
+
+    plotly's own renderer saves nothing that nbconvert can show (plotly.py#5365).
+    """
+
+    def to_mimebundle(self, figure: dict) -> dict:
+        content = json.loads(pio.to_json(figure, validate=False, remove_uids=False))
+        content["config"] = CONFIG
+        markup = pio.to_html(
+            figure, include_plotlyjs=False, include_mathjax=False, full_html=False,
+            config=CONFIG, validate=False, default_height=f"{_height(figure)}px",
+        )  # fmt: skip
+        return {
+            "application/vnd.plotly.v1+json": content,
+            "text/html": markup,
+            "text/plain": _in_words(figure),
+        }
+
+
+def use() -> None:
+    """Make the workbench's look and renderer the default for every figure."""
+    import plotly.express as px
+
+    # Grey text on a clear ground is readable on light and on dark pages alike.
+    pio.templates["workbench"] = go.layout.Template(
+        layout={
+            "colorway": COLOURS,
+            "font": {"color": "#767676", "size": 13},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "height": 380,
+            "margin": {"l": 60, "r": 20, "t": 50, "b": 50},
+            "xaxis": {"gridcolor": "rgba(128,128,128,.25)", "zerolinecolor": "rgba(128,128,128,.4)",
+                      "automargin": True},
+            "yaxis": {"gridcolor": "rgba(128,128,128,.25)", "zerolinecolor": "rgba(128,128,128,.4)",
+                      "automargin": True},
+            "hoverlabel": {"align": "left"},
+        }
+    )  # fmt: skip
+    px.defaults.template = pio.templates.default = "workbench"
+    px.defaults.color_discrete_sequence = COLOURS
+    pio.renderers["workbench"] = Renderer()
+    pio.renderers.default = "workbench"
+
+
+def loss_curve(histories: History | dict[str, History], metric: str = "loss") -> go.Figure:
+    """Training and validation values of `metric` over the steps, one colour a history.
+
+    Parameters
+    ----------
+    histories : one History, or several by name.
+    metric : a key of the rows, such as ``"loss"`` or ``"accuracy"``; the validation values are
+        those of ``"validation_" + metric``.
+    """
+    named = {"": histories} if isinstance(histories, History) else histories
+    figure = go.Figure()
+    for i, (name, history) in enumerate(named.items()):
+        for j, key in enumerate((metric, f"validation_{metric}")):
+            steps, values = history.column(key)
+            if steps:
+                label = f"{name} {'validation' if j else 'training'}".strip()
+                # The two curves of one model differ in colour when it is alone, else in dash.
+                colour = COLOURS[(j if len(named) == 1 else i) % len(COLOURS)]
+                figure.add_scatter(
+                    x=steps, y=values, name=label, mode="lines+markers" if j else "lines",
+                    line={"color": colour, "dash": "solid" if j or len(named) == 1 else "dot"},
+                )  # fmt: skip
+    return figure.update_layout(
+        xaxis_title="step", yaxis_title=metric, title=f"{metric} over steps"
+    )
+
+
+def score_bars(table: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
+    """One horizontal bar a model with its interval; the table is that of `Lesson.scores`."""
+    table = table.sort_values(metric)
+    error = None
+    if f"{metric}_low" in table:
+        error = {
+            "array": table[f"{metric}_high"] - table[metric],
+            "arrayminus": table[metric] - table[f"{metric}_low"],
+            "color": "#767676",
+        }
+    figure = go.Figure(
+        go.Bar(x=table[metric], y=[str(name) for name in table.index], orientation="h",
+               error_x=error, text=[f"{v:.3f}" for v in table[metric]], textposition="inside",
+               insidetextanchor="start")
+    )  # fmt: skip
+    return figure.update_layout(
+        xaxis={"title": f"{metric} (line: 95% interval)", "range": [0, 1]},
+        title=f"{metric} by model",
+        height=140 + 34 * len(table),
+    )
+
+
+def learning_curve(table: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
+    """Score over the number of labels, one line a model; columns model, labels and `metric`.
+
+    Several rows for one model and size (draws) become their mean with the spread as a line.
+    """
+    figure = go.Figure()
+    for i, (model, rows) in enumerate(table.groupby("model", sort=False)):
+        points = rows.groupby("labels")[metric].agg(["mean", "min", "max"])
+        figure.add_scatter(
+            x=points.index, y=points["mean"], name=str(model), mode="lines+markers",
+            marker={"symbol": MARKERS[i % 6], "size": 9}, line={"dash": DASHES[i % 6]},
+            error_y={"array": points["max"] - points["mean"],
+                     "arrayminus": points["mean"] - points["min"], "thickness": 1},
+        )  # fmt: skip
+    sizes = sorted(table["labels"].unique())
+    return figure.update_layout(
+        xaxis={"title": "labelled examples", "type": "log", "tickvals": sizes, "ticktext": sizes},
+        yaxis_title=metric,
+        title=f"{metric} over the number of labels (line: lowest to highest draw)",
+    )
+
+
+def heatmap(table: pd.DataFrame, title: str, digits: int = 0) -> go.Figure:
+    """A matrix with its numbers written in, such as a confusion matrix."""
+    figure = go.Figure(
+        go.Heatmap(z=table.to_numpy(), x=[str(c) for c in table.columns],
+                   y=[str(i) for i in table.index], colorscale="Blues", showscale=False,
+                   texttemplate=f"%{{z:.{digits}f}}", xgap=2, ygap=2)
+    )  # fmt: skip
+    return figure.update_layout(
+        title=title,
+        xaxis={"title": table.columns.name, "type": "category"},
+        yaxis={"title": table.index.name, "type": "category", "autorange": "reversed"},
+        height=180 + 46 * len(table),
+    )
+
+
+def word_map(points: pd.DataFrame, title: str = "Word map") -> go.Figure:
+    """Words on a plane; columns x, y, word and, optionally, group (a colour each)."""
+    figure = go.Figure()
+    groups = points.groupby("group", sort=False) if "group" in points else [("words", points)]
+    for name, rows in groups:
+        figure.add_scatter(
+            x=rows["x"], y=rows["y"], text=rows["word"], name=str(name),
+            mode="markers+text", textposition="top center", marker={"size": 6},
+        )  # fmt: skip
+    axis = {"showticklabels": False, "title": ""}
+    return figure.update_layout(title=title, xaxis=axis, yaxis=axis, height=560)
+
+
+def _height(figure: dict) -> int:
+    return int(figure.get("layout", {}).get("height") or 380)
+
+
+def _in_words(figure: dict) -> str:
+    title = (figure.get("layout", {}).get("title") or {}).get("text", "")
+    names = [str(trace.get("name") or trace.get("type", "")) for trace in figure.get("data", [])]
+    return f"Chart: {title or 'untitled'} ({', '.join(names[:8])})"

@@ -1,0 +1,120 @@
+"""One notebook in a process of its own: papermill executes what the parent describes."""
+
+import json
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+KERNEL = "workbench"
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def main() -> None:
+    """Execute the notebook that the parent describes on the standard input."""
+    job = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def tell(**event) -> None:
+        with Path(job["events"]).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+    status, error = _execute(job, tell)
+    tell(status=status, error=error)
+
+
+def _end_with_parent() -> None:
+    # The pipe closes when the parent is gone, however it went.
+    sys.stdin.read()
+    kill(os.getpid(), itself=False)
+    os._exit(1)
+
+
+def kill(pid: int, itself: bool = True) -> None:
+    """End a process and all that it started: kernels have sessions of their own."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if itself:
+            # Stopped first, it cannot start a kernel between the look and the kill.
+            process.suspend()
+        tree = process.children(recursive=True) + [process] * itself
+    except psutil.NoSuchProcess:
+        return
+    for each in tree:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    psutil.wait_procs(tree, timeout=5)
+
+
+def _execute(job: dict, tell: Callable) -> tuple[str, str | None]:
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill import execute_notebook
+    from papermill.exceptions import PapermillExecutionError
+
+    at = {"cell": 0}
+
+    def begun(cell: int, cells: int) -> None:
+        at["cell"] = cell
+        tell(cell=cell, cells=cells)
+
+    _register_engine(begun)
+    try:
+        execute_notebook(
+            _braced(job["source"]), _braced(job["target"]), job["parameters"], engine_name=KERNEL,
+            kernel_name=KERNEL, language="python", cwd=job["cwd"], progress_bar=False,
+            log_output=False, execution_timeout=job["timeout"], store_widget_state=False,
+            shutdown_kernel="immediate",
+        )  # fmt: skip
+        return "passed", None
+    except PapermillExecutionError as error:
+        what = f"{error.ename}: {error.evalue}"
+    except CellTimeoutError:
+        return "timeout", f"cell {at['cell']}: took longer than {job['timeout']} seconds"
+    except DeadKernelError:
+        what = "the kernel died; was memory short?"
+    except OSError as error:
+        what = f"the notebook cannot be written: {error.strerror or error}"
+    except Exception as error:  # whatever else stops a kernel is this notebook's failure alone
+        what = f"{type(error).__name__}: {error}"
+    return "failed", one_line(f"cell {at['cell']}: {what}")
+
+
+def _braced(path: str) -> str:
+    # Papermill fills parameters into {braces} of a path; a folder may be called that.
+    return path.replace("{", "{{").replace("}", "}}")
+
+
+def one_line(text: str) -> str:
+    """An error without colours and line breaks, cut to a readable length."""
+    return " ".join(ANSI.sub("", text).split())[:500]
+
+
+def _register_engine(begun: Callable[[int, int], None]) -> None:
+    """Papermill's engine, which also says which code cell begins; ``In [n]`` counts alike."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Counting(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, **settings):
+            cells = nb_man.nb.cells
+            code = [i for i, c in enumerate(cells) if c.cell_type == "code" and c.source.strip()]
+            start = nb_man.cell_start
+
+            def cell_start(cell, cell_index=None, **more):
+                if cell_index in code:
+                    begun(code.index(cell_index) + 1, len(code))
+                return start(cell, cell_index, **more)
+
+            nb_man.cell_start = cell_start
+            super().execute_managed_notebook(nb_man, kernel_name, **settings)
+
+    papermill_engines.register(KERNEL, Counting)
+
+
+if __name__ == "__main__":
+    main()
