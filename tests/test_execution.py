@@ -95,6 +95,30 @@ def test_a_dead_kernel_is_a_failure(outcome):
     assert entry["error"].startswith("cell 3: the kernel died")
 
 
+def test_a_kernel_that_does_not_start_is_started_again(tmp_path, monkeypatch):
+    marker, starter = tmp_path / "tried", tmp_path / "starter.py"
+    starter.write_text(
+        f"import pathlib, runpy, sys; mark = pathlib.Path({str(marker)!r})\n"
+        "if not mark.exists(): mark.touch(); sys.exit(1)\n"
+        "runpy.run_module('ipykernel_launcher', run_name='__main__')"
+    )
+    described = execution._write_kernel
+
+    def stumbling(scratch: Path) -> None:
+        described(scratch)
+        path = next(scratch.glob("jupyter/kernels/*/kernel.json"))
+        spec = json.loads(path.read_text())
+        spec["argv"][1:3] = [str(starter)]
+        path.write_text(json.dumps(spec))
+
+    monkeypatch.setattr(execution, "_write_kernel", stumbling)
+    book = write(tmp_path / "01_good.ipynb", "1")
+    out = execution.prepare(tmp_path / "out")
+    results = execution.run(notebooks.check([book], {}), out)
+    assert marker.exists()
+    assert results["notebooks"]["01_good"]["status"] == "passed"
+
+
 def test_a_cell_that_takes_too_long_is_a_timeout(outcome):
     entry = outcome[0]["notebooks"]["03_slow"]
     assert entry["status"] == "timeout"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from workbench import encoders
+from workbench import encoders, training
 from workbench.errors import UserError
 from workbench.neural import TextClassifier
 from workbench.training import Encoded
@@ -126,3 +126,11 @@ def test_one_class_and_unknown_strategies_are_refused(checkpoint):
         TextClassifier(str(checkpoint("bert"))).fit(["a", "b"], ["x", "x"])
     with pytest.raises(UserError, match="did you mean 'frozen'"):
         TextClassifier(strategy="froze").fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_either_precision_trains_on_any_processor(checkpoint, monkeypatch, precision):
+    monkeypatch.setattr(training, "precision", lambda: precision)
+    model = TextClassifier(str(checkpoint("bert")), **QUICK).fit(TEXTS, LABELS)
+    assert model.report_["precision"] == precision
+    assert (model.predict(TEXTS) == np.array(LABELS)).mean() > 0.95

@@ -69,7 +69,7 @@ def fit_with_trainer(
             per_device_eval_batch_size=2 * batch_size, warmup_steps=int(warmup * steps),
             learning_rate=learning_rate or default_rate(model), weight_decay=weight_decay,
             max_grad_norm=max_grad_norm,
-            optim="adamw_torch_fused", bf16=precision() == "bf16",
+            optim="adamw_torch_fused", bf16=precision() == "bf16", use_cpu=not accelerated(),
             logging_steps=max(1, steps // 50),
             eval_strategy="epoch" if validation else "no", save_strategy="no", report_to="none",
             disable_tqdm=True, seed=seed, remove_unused_columns=False, dataloader_pin_memory=False,
@@ -158,6 +158,13 @@ def _reporter(history: History, prefix: str):
 def accuracy(prediction) -> dict[str, float]:
     """What `Trainer` asks after each evaluation."""
     return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
+
+
+def accelerated() -> bool:
+    """Whether `Trainer` finds a GPU; told otherwise, it refuses bf16 on a processor."""
+    import torch
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
 def precision() -> str:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 KERNEL = "workbench"
+START_SECONDS = 180
+STARTS = 3
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -62,14 +64,25 @@ def _execute(job: dict, tell: Callable) -> tuple[str, str | None]:
         at["cell"] = cell
         tell(cell=cell, cells=cells)
 
-    _register_engine(begun)
-    try:
+    def execute() -> None:
         execute_notebook(
             _braced(job["source"]), _braced(job["target"]), job["parameters"], engine_name=KERNEL,
             kernel_name=KERNEL, language="python", cwd=job["cwd"], progress_bar=False,
-            log_output=False, execution_timeout=job["timeout"], store_widget_state=False,
-            shutdown_kernel="immediate",
+            log_output=False, execution_timeout=job["timeout"], start_timeout=START_SECONDS,
+            store_widget_state=False, shutdown_kernel="immediate",
         )  # fmt: skip
+
+    _register_engine(begun)
+    try:
+        for attempt in range(1, STARTS + 1):
+            try:
+                execute()
+                break
+            except RuntimeError:
+                # A kernel that does not start has run nothing yet: two kernels that start at once
+                # may have picked the same port. Starting it again is safe.
+                if at["cell"] or attempt == STARTS:
+                    raise
         return "passed", None
     except PapermillExecutionError as error:
         what = f"{error.ename}: {error.evalue}"
