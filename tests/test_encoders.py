@@ -3,7 +3,8 @@ import shutil
 import numpy as np
 import pytest
 
-from workbench import encoders
+from workbench import encoders, training
+from workbench.batches import by_length
 from workbench.errors import UserError
 
 
@@ -33,7 +34,9 @@ def test_vectors_are_those_of_sentence_transformers():
     texts = ["A gripping book.", "The pan sticks and the handle came loose, so I sent it back.", ""]
     ours = encoders.encode(texts)
     theirs = SentenceTransformer(encoders.locate("minilm"), device="cpu").encode(texts)
-    assert (ours * theirs).sum(axis=1) == pytest.approx(1, abs=1e-5)
+    # In bf16 where the processor has units for it; in single precision they agree to six digits.
+    off = 1e-3 if training.precision() == "bf16" else 1e-5
+    assert (ours * theirs).sum(axis=1) == pytest.approx(1, abs=off)
 
 
 def test_vectors_are_unit_long_kept_and_in_order(checkpoint):
@@ -48,7 +51,7 @@ def test_vectors_are_unit_long_kept_and_in_order(checkpoint):
 
 def test_batches_hold_like_lengths_within_the_budget():
     lengths = np.random.default_rng(0).integers(1, 100, 300).tolist()
-    batches = list(encoders.batches_by_length(lengths, tokens=500))
+    batches = list(by_length(lengths, tokens=500))
     assert sorted(i for batch in batches for i in batch) == list(range(300))
     assert all(max(lengths[i] for i in batch) * len(batch) <= 500 for batch in batches)
     padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches)

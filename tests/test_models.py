@@ -7,6 +7,7 @@ from workbench import models
 from workbench.errors import UserError
 
 LIGHT = ["majority", "naive-bayes", "svm", "random-forest", "logistic", "perceptron", "mlp"]
+NETWORKS = ["cnn", "rnn", "lstm", "gru"]
 
 
 @pytest.mark.parametrize("name", LIGHT)

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from workbench import encoders, training
 from workbench.errors import UserError
 from workbench.neural import TextClassifier
-from workbench.training import Encoded
+from workbench.batches import Encoded, tokenize
 
 TEXTS = [f"{a} {b} it was {c}" for a in ("the book", "the film", "the pan", "my screen")
          for b in (".", ",", "!")
@@ -84,17 +84,15 @@ def test_full_moves_every_layer(fitted):
 
 
 def test_biases_and_norms_are_spared_the_weight_decay(checkpoint, monkeypatch):
-    import transformers
-
     groups = []
-    make = transformers.Trainer.create_optimizer
+    make = training._Trainer.create_optimizer
 
     def spy(self, *args, **options):
         optimizer = make(self, *args, **options)
         groups.extend((g["weight_decay"], len(g["params"])) for g in self.optimizer.param_groups)
         return optimizer
 
-    monkeypatch.setattr(transformers.Trainer, "create_optimizer", spy)
+    monkeypatch.setattr(training._Trainer, "create_optimizer", spy)
     model = TextClassifier(str(checkpoint("bert")), **{**QUICK, "epochs": 1}).fit(TEXTS, LABELS)
     spared = [n for n, p in model._model.named_parameters() if p.ndim == 1]
     assert dict(groups)[0.0] == len(spared)
@@ -103,10 +101,11 @@ def test_biases_and_norms_are_spared_the_weight_decay(checkpoint, monkeypatch):
 
 def test_truncation_is_counted(checkpoint):
     tokens = encoders.tokenizer(checkpoint("bert"))
-    rows = Encoded(tokens, ["the book", "the book " * 50, ""], max_length=8)
+    ids, truncated = tokenize(tokens, ["the book", "the book " * 50, ""], 8)
+    rows = Encoded(ids, tokens.pad_token_id, truncated=truncated)
     assert rows.truncated == 1
-    assert rows.length == [4, 8, 2]
-    assert rows[0]["input_ids"] == tokens("the book")["input_ids"]
+    assert list(rows.length) == [4, 8, 2]
+    assert list(rows[0]) == tokens("the book")["input_ids"]
 
 
 def test_texts_longer_than_the_model_has_positions_for(checkpoint):
@@ -130,7 +129,7 @@ def test_one_class_and_unknown_strategies_are_refused(checkpoint):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_either_precision_trains_on_any_processor(checkpoint, monkeypatch, precision):
-    monkeypatch.setattr(training, "precision", lambda: precision)
+    monkeypatch.setattr(training, "precision", lambda wanted="auto": precision)
     model = TextClassifier(str(checkpoint("bert")), **QUICK).fit(TEXTS, LABELS)
     assert model.report_["precision"] == precision
     assert (model.predict(TEXTS) == np.array(LABELS)).mean() > 0.95

@@ -1,5 +1,6 @@
 """Domain adaptation: classifiers whose `fit` also reads unlabelled text of the target domain."""
 
+import copy
 import tempfile
 from collections.abc import Sequence
 
@@ -7,7 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from workbench import encoders, neural, training
+from workbench import encoders, neural
+from workbench.batches import Encoded, tokenize
 from workbench.errors import UserError
 from workbench.history import History
 
@@ -89,16 +91,9 @@ class ContinuedPretraining(neural.TextClassifier):
 
     def __init__(
         self, encoder: str = "minilm", *, pretraining_epochs: float = 3,
-        pretraining_rate: float = 1e-4, mask: float = 0.15, strategy: str = "full",
-        epochs: float = 3, learning_rate: float | None = None, batch_size: int = 32,
-        max_length: int = 128, warmup: float = 0.1, weight_decay: float = 0.01,
-        max_grad_norm: float = 1.0, seed: int = 0,
+        pretraining_rate: float = 1e-4, mask: float = 0.15, **settings,
     ) -> None:  # fmt: skip
-        super().__init__(
-            encoder, strategy=strategy, epochs=epochs, learning_rate=learning_rate,
-            batch_size=batch_size, max_length=max_length, warmup=warmup,
-            weight_decay=weight_decay, max_grad_norm=max_grad_norm, seed=seed,
-        )  # fmt: skip
+        super().__init__(encoder, **settings)
         self.pretraining_epochs = pretraining_epochs
         self.pretraining_rate = pretraining_rate
         self.mask = mask
@@ -126,22 +121,26 @@ class ContinuedPretraining(neural.TextClassifier):
     def _pretrain(self, texts: list[str], folder: str) -> History:
         import transformers
 
+        from workbench import networks, speed, training
+
         transformers.set_seed(self.seed)
         tokenizer = encoders.tokenizer(self.encoder)
         if tokenizer.mask_token is None:
             raise UserError(f"'{self.encoder}' has no mask token, which masked-LM training needs.")
-        model = encoders.load(self.encoder, "MaskedLM", **training.fast_attention(self.encoder))
-        rows = training.Encoded(tokenizer, texts, encoders.longest(model, self.max_length))
+        model = encoders.load(
+            self.encoder, "MaskedLM", **speed.for_training(encoders.configuration(self.encoder))
+        )
+        rows, truncated = tokenize(tokenizer, texts, encoders.longest(model, self.max_length))
         history = History()
-        settings = self._training() | {
-            "epochs": self.pretraining_epochs, "learning_rate": self.pretraining_rate,
-        }  # fmt: skip
-        collator = transformers.DataCollatorForLanguageModeling(
-            tokenizer, mlm_probability=self.mask, seed=self.seed
-        )
-        training.fit_with_trainer(
-            model, rows, tokenizer, history, collator=collator, prefix="mlm_", **settings
-        )
+        settings = copy.copy(self).set_params(
+            epochs=self.pretraining_epochs, learning_rate=self.pretraining_rate, patience=None,
+            label_smoothing=0.0, checkpoints=None,
+        )  # fmt: skip
+        training.fit(
+            networks.MaskedOnly(model), Encoded(rows, tokenizer.pad_token_id, truncated=truncated),
+            history, settings, collate=networks.Masking(tokenizer, self.mask, self.seed),
+            prefix="mlm_",
+        )  # fmt: skip
         # The masked-LM model has no pooler; the encoder that is saved keeps the pretrained one.
         encoder = encoders.load(self.encoder)
         encoder.load_state_dict(model.base_model.state_dict(), strict=False)

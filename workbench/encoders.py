@@ -6,13 +6,14 @@ hub. Weights are read from safetensors only, and no code of a checkpoint is ever
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from workbench import hub
+from workbench.batches import Encoded, by_length, tokenize
 from workbench.errors import UserError
 
 BUNDLED = "minilm"
@@ -144,30 +145,23 @@ def encode(texts: Sequence[str], encoder: str = BUNDLED, max_length: int = 256) 
     return np.stack([kept[key] for key in keys]) if keys else np.empty((0, 0), np.float32)
 
 
-def batches_by_length(lengths: Sequence[int], tokens: int = 4096) -> Iterator[np.ndarray]:
-    """Index arrays of texts of like length, each at most `tokens` positions with its padding."""
-    order = np.argsort(-np.asarray(lengths), kind="stable")
-    start = 0
-    while start < len(order):
-        size = max(1, tokens // max(1, lengths[order[start]]))
-        yield order[start : start + size]
-        start += size
-
-
 def _encode(texts: list[str], path: str, max_length: int) -> np.ndarray:
     import torch
 
+    from workbench.training import precision
+
     tokens, model = tokenizer(path), load(path)
+    if precision() == "bf16":
+        model.to(torch.bfloat16)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
-    ids = tokens(texts, truncation=True, max_length=longest(model, max_length))["input_ids"]
+    ids, truncated = tokenize(tokens, texts, longest(model, max_length))
+    rows = Encoded(ids, tokens.pad_token_id, truncated=truncated)
     vectors = np.empty((len(texts), model.config.hidden_size), np.float32)
     with torch.inference_mode():
-        for batch in batches_by_length([len(i) for i in ids]):
-            inputs = tokens.pad({"input_ids": [ids[i] for i in batch]}, return_tensors="pt").to(
-                device
-            )
-            states = model(**inputs).last_hidden_state
+        for batch in by_length(rows.length):
+            inputs = {k: v.to(device) for k, v in rows.__getitems__(batch).items()}
+            states = model(**inputs).last_hidden_state.float()
             mask = inputs["attention_mask"].unsqueeze(-1)
             pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
             vectors[batch] = torch.nn.functional.normalize(pooled).cpu().numpy()

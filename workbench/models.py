@@ -167,6 +167,10 @@ def _mlp(hidden: int = 64, epochs: int = 100, learning_rate: float = 1e-3, seed:
     return make_pipeline(MeanVectors(), StandardScaler(), network)
 
 
+def _network(kind: str) -> Callable:
+    return partial(neural.NetworkClassifier, kind)
+
+
 def _encoder(name: str) -> Callable:
     return partial(neural.TextClassifier, name)
 
@@ -208,6 +212,21 @@ CATALOGUE: dict[str, Entry] = {
     "perceptron": Entry("neural", "the oldest network, one layer over TF-IDF", _perceptron),
     "mlp": Entry(
         "neural", "one hidden layer over averaged word vectors", _mlp, size="about 0.03 M"
+    ),
+    "cnn": Entry(
+        "neural", "filters over 3, 4 and 5 words, trained from nothing", _network("cnn"),
+        size="0.2 M and the vocabulary",
+    ),
+    "rnn": Entry(
+        "neural", "reads word by word in both directions; forgets soon", _network("rnn"),
+        size="0.04 M and the vocabulary",
+    ),
+    "lstm": Entry(
+        "neural", "a recurrent network with gates that keep what matters", _network("lstm"),
+        size="0.2 M and the vocabulary",
+    ),
+    "gru": Entry(
+        "neural", "a lighter LSTM with two gates", _network("gru"), size="0.1 M and the vocabulary"
     ),
     "minilm": Entry(
         "pretrained", "a six-layer BERT, bundled; fine-tuned, or strategy='frozen'",

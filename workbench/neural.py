@@ -1,7 +1,10 @@
-"""A pretrained encoder as a scikit-learn classifier over raw text, trained by `transformers`."""
+"""Networks as scikit-learn classifiers over raw text, trained by `transformers`."""
 
+import copy
+import inspect
 import json
 import time
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,87 +12,189 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from workbench import encoders, training
+from workbench import encoders
+from workbench.batches import Encoded, tokenize
 from workbench.errors import UserError, unknown
 from workbench.history import History
 
-STRATEGIES = ("full", "frozen")
+STRATEGIES = ("full", "frozen", "upper", "gradual", "lora")
 
 
-class TextClassifier(ClassifierMixin, BaseEstimator):
-    """An encoder with a classification head.
+class TorchClassifier(ClassifierMixin, BaseEstimator):
+    """What every classifier trained in steps has in common.
+
+    A subclass names settings of its own and passes the rest on; scikit-learn, `help` and
+    `models.build` see them all.
 
     Parameters
     ----------
-    encoder : ``"minilm"``, a folder, or a hub name.
-    strategy : ``"full"`` moves every weight (Howard & Ruder 2018); ``"frozen"`` keeps the encoder
-        as it is and fits logistic regression on its mean-pooled vectors (feature extraction).
     epochs : passes over the training texts.
-    learning_rate : peak of AdamW's rate; by default 1e-4 for encoders below 50 million
-        parameters and 2e-5 above, where larger steps forget what was learned before.
+    learning_rate : peak of the rate; None leaves it to the model.
     batch_size : texts a step.
     max_length : tokens a text; what is beyond is cut off and counted in ``report_``.
-    warmup : share of the steps in which the rate rises; it falls linearly afterwards
-        (Mosbach et al. 2021).
+    optimizer : ``"adamw"`` (Loshchilov & Hutter 2019), ``"adam"`` (Kingma & Ba 2015), ``"sgd"``
+        or ``"momentum"``.
+    schedule : of the rate after warm-up: ``"linear"``, ``"cosine"`` or ``"constant"``.
+    warmup : share of the steps in which the rate rises (Mosbach et al. 2021).
     weight_decay : of weights only; biases and norms are spared.
-    max_grad_norm : gradients are clipped to this norm.
-    seed : of the head, the order of the texts and dropout.
+    l1 : weight of the sum of absolute weights in the loss.
+    max_grad_norm : gradients are clipped to this norm; None leaves them.
+    label_smoothing : share of the label that is spread over all classes.
+    class_weight : None, ``"balanced"``, or a dict from class to weight.
+    patience : evaluations without a lower validation loss after which training stops; the weights
+        of the lowest loss are kept. None trains to the end and keeps the last.
+    precision : ``"bf16"``, ``"fp32"``, or ``"auto"``: bf16 where there are units for it.
+    checkpoints : a folder; `fit` with the same settings and texts goes on where a killed one was.
+    report_to : ``"none"``, ``"tensorboard"``, ``"mlflow"``, ``"wandb"``, ``"trackio"`` or several.
+    seed : of new weights, the order of the texts and dropout.
 
     Attributes
     ----------
     classes_ : class names, sorted.
-    history_ : what training reported; empty for ``frozen``.
-    report_ : parameters, trainable parameters, truncated texts, tokens, seconds, precision.
+    history_ : what training reported.
+    report_ : parameters, trainable parameters, texts, tokens, truncated texts, seconds, precision.
     """
 
     def __init__(
-        self, encoder: str = "minilm", *, strategy: str = "full", epochs: float = 3,
-        learning_rate: float | None = None, batch_size: int = 32, max_length: int = 128,
-        warmup: float = 0.1, weight_decay: float = 0.01, max_grad_norm: float = 1.0, seed: int = 0,
+        self, *, epochs: float = 3, learning_rate: float | None = None, batch_size: int = 32,
+        max_length: int = 128, optimizer: str = "adamw", schedule: str = "linear",
+        warmup: float = 0.1, weight_decay: float = 0.01, l1: float = 0.0,
+        max_grad_norm: float | None = 1.0, label_smoothing: float = 0.0, class_weight=None,
+        patience: int | None = None, precision: str = "auto", checkpoints: str | None = None,
+        report_to: str | list[str] = "none", seed: int = 0,
     ) -> None:  # fmt: skip
-        self.encoder = encoder
-        self.strategy = strategy
         self.epochs = epochs
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_length = max_length
+        self.optimizer = optimizer
+        self.schedule = schedule
         self.warmup = warmup
         self.weight_decay = weight_decay
+        self.l1 = l1
         self.max_grad_norm = max_grad_norm
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+        self.patience = patience
+        self.precision = precision
+        self.checkpoints = checkpoints
+        self.report_to = report_to
         self.seed = seed
+
+    def __init_subclass__(cls, **options) -> None:
+        super().__init_subclass__(**options)
+        found = {}
+        for each in reversed([c for c in cls.__mro__ if issubclass(c, TorchClassifier)]):
+            given = inspect.signature(vars(each).get("__init__", each.__init__)).parameters
+            found |= {n: p for n, p in given.items() if n != "self" and p.kind != p.VAR_KEYWORD}
+        cls.__signature__ = inspect.Signature(sorted(found.values(), key=lambda p: p.kind))
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        return sorted(inspect.signature(cls).parameters)
 
     def fit(self, texts: Sequence[str], labels: Sequence, validation: tuple | None = None):
         """Train on `texts`; ``validation=(texts, labels)`` is scored after every epoch.
 
         Raises
         ------
-        UserError : the strategy is unknown, there is one class only, or the encoder is not here.
+        UserError : a setting is unknown, there is one class only, the encoder is not here, or the
+            loss is no longer finite.
         """
-        if self.strategy not in STRATEGIES:
-            raise unknown("strategy", self.strategy, STRATEGIES)
+        self._check()
         self.classes_, codes = np.unique(np.asarray(labels), return_inverse=True)
         if len(self.classes_) < 2:
             raise UserError(
                 f"All texts have the label '{self.classes_[0]}': two classes are needed."
             )
+        if self.patience is not None and validation is None:
+            raise UserError("Early stopping (patience) needs validation=(texts, labels).")
         started = time.perf_counter()
         self.history_ = History()
-        fit = self._fit_frozen if self.strategy == "frozen" else self._fit_full
-        self.report_ = fit(list(texts), codes, validation)
+        self.report_ = self._fit(list(texts), codes, self._known(validation))
         self.report_["seconds"] = round(time.perf_counter() - started, 2)
         return self
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         """Class probabilities, shape (n, classes), in the order of ``classes_``."""
         check_is_fitted(self, "classes_")
-        if self.strategy == "frozen":
-            vectors = encoders.encode(list(texts), self.encoder, self.max_length)
-            return self._head.predict_proba(vectors)
-        return training.probabilities(self._model, self._tokenizer, list(texts), self.max_length)
+        if not len(texts):
+            return np.empty((0, len(self.classes_)))
+        return self._probabilities(list(texts))
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
         """The most probable class of each text."""
         return self.classes_[self.predict_proba(texts).argmax(axis=1)]
+
+    def _check(self) -> None:
+        """Refuse settings that make no sense, before anything is loaded."""
+
+    @abstractmethod
+    def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
+        """Train, and return what is to be reported."""
+
+    def _probabilities(self, texts: list[str]) -> np.ndarray:
+        from scipy.special import softmax
+
+        from workbench import training
+
+        return softmax(training.logits(self._model, self._encoded(texts), self.precision), axis=1)
+
+    @abstractmethod
+    def _encoded(self, texts: list[str], codes=None) -> Encoded:
+        """Texts as numbers."""
+
+    def _known(self, validation: tuple | None) -> tuple | None:
+        """Validation texts and the numbers of their classes; those of unseen classes are left out."""
+        if validation is None:
+            return None
+        order = {c: i for i, c in enumerate(self.classes_)}
+        known = [(t, order[y]) for t, y in zip(*validation, strict=True) if y in order]
+        return tuple(zip(*known, strict=True)) or None
+
+    def _weights(self, codes: np.ndarray) -> np.ndarray | None:
+        from sklearn.utils.class_weight import compute_class_weight
+
+        if self.class_weight is None:
+            return None
+        return compute_class_weight(
+            self.class_weight, classes=self.classes_, y=self.classes_[codes]
+        )
+
+
+class TextClassifier(TorchClassifier):
+    """A pretrained encoder with a classification head.
+
+    Parameters
+    ----------
+    encoder : ``"minilm"``, a folder, or a hub name.
+    strategy : which weights move.
+        ``"full"``: all of them.
+        ``"frozen"``: none; logistic regression on mean-pooled vectors, which are computed once.
+        ``"upper"``: the layers above ``frozen_layers``; what the lower ones say of each text is
+        computed once and kept, so a step costs what the upper layers cost.
+        ``"gradual"``: first the head, at last all (Howard & Ruder 2018).
+        ``"lora"``: low-rank adapters of ``lora_rank`` and the head (Hu et al. 2022).
+    frozen_layers : for ``"upper"``; half of the layers by default.
+    layer_decay : factor of the learning rate from one layer to the one below it.
+    reinit_layers : top layers that start from random weights (Zhang et al. 2021).
+    learning_rate : by default 1e-4 for encoders below 50 million parameters and 2e-5 above, where
+        larger steps forget what was learned before; ten times that for ``"lora"``.
+
+    The other parameters are those of `TorchClassifier`.
+    """
+
+    def __init__(
+        self, encoder: str = "minilm", *, strategy: str = "full", frozen_layers: int | None = None,
+        layer_decay: float = 1.0, reinit_layers: int = 0, lora_rank: int = 8, **training,
+    ) -> None:  # fmt: skip
+        super().__init__(**training)
+        self.encoder = encoder
+        self.strategy = strategy
+        self.frozen_layers = frozen_layers
+        self.layer_decay = layer_decay
+        self.reinit_layers = reinit_layers
+        self.lora_rank = lora_rank
 
     def save(self, folder: str | Path) -> None:
         """Write weights, tokenizer and class names; `load` reads them.
@@ -117,18 +222,42 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         classifier.history_, classifier.report_ = History(), {}
         return classifier
 
-    def _fit_frozen(self, texts: list[str], codes: np.ndarray, validation) -> dict:
+    def _check(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise unknown("strategy", self.strategy, STRATEGIES)
+
+    def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
+        if self.strategy == "frozen":
+            return self._fit_frozen(texts, codes)
+        self._load()
+        train = self._encoded(texts, codes)
+        held_out = self._encoded(*validation) if validation else None
+        self._model, report = self._train(train, held_out, self._weights(codes))
+        return report
+
+    def _fit_frozen(self, texts: list[str], codes: np.ndarray) -> dict:
         from sklearn.linear_model import LogisticRegression
 
         vectors = encoders.encode(texts, self.encoder, self.max_length)
         # Unit vectors are short: C=10 regularises them about as C=1 does raw features.
-        self._head = LogisticRegression(C=10, max_iter=1000, random_state=self.seed)
+        weight = self._weights(codes)
+        self._head = LogisticRegression(
+            C=10, max_iter=1000, random_state=self.seed,
+            class_weight=None if weight is None else dict(enumerate(weight)),
+        )  # fmt: skip
         self._head.fit(vectors, codes)
         moving = self._head.coef_.size + self._head.intercept_.size
-        return {"trainable_parameters": moving, "precision": "fp32"}
+        return {"trainable_parameters": moving, "texts": len(texts)}
 
-    def _fit_full(self, texts: list[str], codes: np.ndarray, validation) -> dict:
+    def _probabilities(self, texts: list[str]) -> np.ndarray:
+        if self.strategy != "frozen":
+            return super()._probabilities(texts)
+        return self._head.predict_proba(encoders.encode(texts, self.encoder, self.max_length))
+
+    def _load(self) -> None:
         import transformers
+
+        from workbench import speed
 
         transformers.set_seed(self.seed)
         self._tokenizer = encoders.tokenizer(self.encoder)
@@ -137,29 +266,106 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
             id2label={i: str(c) for i, c in enumerate(self.classes_)},
             label2id={str(c): i for i, c in enumerate(self.classes_)},
             pad_token_id=self._tokenizer.pad_token_id, ignore_mismatched_sizes=True,
-            **training.fast_attention(self.encoder),
+            **speed.for_training(encoders.configuration(self.encoder)),
         )  # fmt: skip
-        length = encoders.longest(self._model, self.max_length)
-        train = training.Encoded(self._tokenizer, texts, length, codes)
-        held_out = None
-        if validation is not None:
-            order = {c: i for i, c in enumerate(self.classes_)}
-            known = [(t, order[y]) for t, y in zip(*validation, strict=True) if y in order]
-            texts, codes = zip(*known, strict=True)
-            held_out = training.Encoded(self._tokenizer, texts, length, codes)
-        training.fit_with_trainer(
-            self._model, train, self._tokenizer, self.history_, validation=held_out,
-            metrics=training.accuracy, **self._training(),
-        )  # fmt: skip
-        return (
-            train.report()
-            | training.parameter_counts(self._model)
-            | {"precision": training.precision()}
-        )
 
-    def _training(self) -> dict:
-        return {
-            "epochs": self.epochs, "batch_size": self.batch_size, "warmup": self.warmup,
-            "learning_rate": self.learning_rate, "weight_decay": self.weight_decay,
-            "max_grad_norm": self.max_grad_norm, "seed": self.seed,
-        }  # fmt: skip
+    def _encoded(self, texts: Sequence[str], codes=None) -> Encoded:
+        length = encoders.longest(self._model, self.max_length)
+        rows, truncated = tokenize(self._tokenizer, texts, length)
+        return Encoded(rows, self._tokenizer.pad_token_id, codes, truncated)
+
+    def _train(self, train: Encoded, held_out: Encoded | None, weights) -> tuple:
+        """The trained classifier and what is to be reported of its training."""
+        from workbench import strategies, training
+
+        model, settings, callbacks = self._model, self, []
+        if self.reinit_layers:
+            strategies.reinitialise(model, self.reinit_layers)
+        rates = strategies.layer_rates(model, self.layer_decay)
+        trained = model
+        if self.strategy == "upper":
+            half = len(strategies.stack(model)) // 2
+            trained = strategies.Upper(
+                model, half if self.frozen_layers is None else self.frozen_layers
+            )
+            for rows in filter(None, (train, held_out)):
+                trained.keep_states(rows, training.precision(self.precision))
+        elif self.strategy == "gradual":
+            callbacks = [strategies.Gradual(model)]
+        elif self.strategy == "lora":
+            trained = strategies.with_adapters(model, self.lora_rank)
+            if self.learning_rate is None:
+                settings = copy.copy(self).set_params(
+                    learning_rate=10 * training.default_rate(model)
+                )
+        report = training.fit(
+            trained, train, self.history_, settings, validation=held_out, class_weights=weights,
+            rates=rates, callbacks=callbacks, inner=model,
+        )  # fmt: skip
+        if self.strategy == "lora":
+            model = strategies.merge(trained)
+        return model.requires_grad_(True), report
+
+
+class NetworkClassifier(TorchClassifier):
+    """A small network trained from nothing: `networks.Network` on the words of the training texts.
+
+    Parameters
+    ----------
+    kind : ``"cnn"``, ``"rnn"``, ``"lstm"`` or ``"gru"``.
+    vectors : word vectors to start from: `KeyedVectors`, a word2vec or GloVe file, or ``"minilm"``
+        for vectors distilled from that encoder; None starts at random.
+    size : dimensions of random vectors.
+    hidden : filters of each width, or units in each direction.
+    dropout : of the words and of the pooled vector.
+    min_count : rarer words share one vector.
+    precision : fp32 by default: the matrices are too small to gain by bf16.
+
+    The other parameters are those of `TorchClassifier`.
+    """
+
+    def __init__(
+        self, kind: str = "cnn", *, vectors=None, size: int = 100, hidden: int = 100,
+        dropout: float = 0.3, min_count: int = 2, epochs: float = 10, precision: str = "fp32",
+        **training,
+    ) -> None:  # fmt: skip
+        super().__init__(epochs=epochs, precision=precision, **training)
+        self.kind = kind
+        self.vectors = vectors
+        self.size = size
+        self.hidden = hidden
+        self.dropout = dropout
+        self.min_count = min_count
+
+    def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
+        import transformers
+
+        from workbench import networks, training
+
+        transformers.set_seed(self.seed)
+        self._words = networks.Vocabulary(texts, self.min_count)
+        start = networks.starting_vectors(self._words, self.size, self._given_vectors())
+        self._model = networks.Network(
+            self.kind, start, len(self.classes_), self.hidden, self.dropout
+        )
+        settings = self
+        if self.learning_rate is None:
+            settings = copy.copy(self).set_params(learning_rate=2e-3)
+        return training.fit(
+            self._model, self._encoded(texts, codes), self.history_, settings,
+            validation=self._encoded(*validation) if validation else None,
+            class_weights=self._weights(codes),
+        )  # fmt: skip
+
+    def _given_vectors(self):
+        from workbench import vectors
+
+        if not isinstance(self.vectors, (str, Path)):
+            return self.vectors
+        if self.vectors == encoders.BUNDLED:
+            return vectors.distil(self._words.words, self.vectors)
+        return vectors.load(self.vectors)
+
+    def _encoded(self, texts: Sequence[str], codes=None) -> Encoded:
+        rows, truncated = self._words.rows(texts, self.max_length)
+        return Encoded(rows, self._words.pad_token_id, codes, truncated)

@@ -1,104 +1,276 @@
 """Training on `transformers.Trainer` with the settings that suit a CPU, for every torch model."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
+import transformers
+from torch.nn.functional import cross_entropy
+from transformers.trainer_utils import EvalLoopOutput
 
-from workbench import encoders
+from workbench import checkpoints, speed
+from workbench.batches import Encoded, ShuffledByLength, by_length
+from workbench.errors import UserError, unknown
 from workbench.history import History
 
+OPTIMIZERS = {
+    "sgd": (torch.optim.SGD, {}),
+    "momentum": (torch.optim.SGD, {"momentum": 0.9}),
+    "adam": (torch.optim.Adam, {}),
+    "adamw": (torch.optim.AdamW, {}),
+}
+SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+PRECISIONS = ("auto", "bf16", "fp32")
+POSITIONS_AT_ONCE = 4096
 
-class Encoded:
-    """Tokenised texts as one flat array with offsets: a map-style dataset for `Trainer`.
 
-    Lists of Python integers would take nine times the memory.
+def fit(
+    model, train: Encoded, history: History, settings, *, validation: Encoded | None = None,
+    class_weights: np.ndarray | None = None, rates: Callable[[str], float] = lambda name: 1.0,
+    callbacks: Sequence = (), collate: Callable[[dict], dict] = lambda batch: batch,
+    inner=None, prefix: str = "",
+) -> dict:  # fmt: skip
+    """Train `model` in place with `transformers.Trainer`.
+
+    Parameters
+    ----------
+    model : a module from the keys of a batch, without its labels, to an output with ``logits``.
+    history : receives the rows; ``prefix`` names them: ``"mlm_"`` makes ``mlm_loss``.
+    settings : an estimator with the settings of `neural.TorchClassifier`.
+    rates : from the name of a parameter to its share of the learning rate.
+    collate : what becomes of a batch before the model sees it.
+    inner : the model of `transformers` inside of `model`, where that is a wrapper.
+
+    Returns
+    -------
+    dict : what went into the training and what it did about memory, for ``report_``.
+
+    Raises
+    ------
+    UserError : a setting is unknown, the loss is no longer finite, or memory is too small for one
+        text.
     """
-
-    def __init__(self, tokenizer, texts: Sequence[str], max_length: int, codes=None) -> None:
-        self.truncated = 0
-        rows = []
-        for start in range(0, len(texts), 1000):
-            found = tokenizer(
-                list(texts[start : start + 1000]), truncation=True, max_length=max_length,
-                return_overflowing_tokens=True, return_attention_mask=False,
-            )  # fmt: skip
-            # What does not fit comes back as further rows of the same text.
-            owners = found["overflow_to_sample_mapping"]
-            _, firsts, pieces = np.unique(owners, return_index=True, return_counts=True)
-            self.truncated += int((pieces > 1).sum())
-            # An empty text has no tokens with some tokenizers, and no model takes none.
-            blank = [tokenizer.pad_token_id]
-            rows += [np.asarray(found["input_ids"][i] or blank, np.int32) for i in firsts]
-        self.length = [len(row) for row in rows]
-        self._ids = np.concatenate(rows)
-        self._ends = np.cumsum(self.length)
-        self._codes = codes
-
-    def __len__(self) -> int:
-        return len(self.length)
-
-    def __getitem__(self, index: int) -> dict:
-        ids = self._ids[self._ends[index] - self.length[index] : self._ends[index]]
-        row = {"input_ids": ids.tolist()}
-        if self._codes is not None:
-            row["labels"] = int(self._codes[index])
-        return row
-
-    def report(self) -> dict:
-        return {"texts": len(self), "tokens": int(self._ends[-1]), "truncated": self.truncated}
-
-
-def fit_with_trainer(
-    model, train, tokenizer, history: History, *, epochs: float, batch_size: int, warmup: float,
-    learning_rate: float | None, weight_decay: float, max_grad_norm: float, seed: int,
-    validation=None, metrics=None, collator=None, prefix: str = "",
-) -> None:  # fmt: skip
-    """Train `model` in place with `transformers.Trainer`, on the settings that suit a CPU.
-
-    Texts of like length share a batch (half of a random batch is padding), AdamW is the fused one,
-    and bf16 is used where the processor has units for it. ``prefix`` names the rows of the
-    history: ``"mlm_"`` makes ``mlm_loss``.
-    """
-    import transformers
-
-    steps = max(1, int(np.ceil(len(train) / batch_size) * epochs))
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = transformers.TrainingArguments(
-            output_dir=folder, num_train_epochs=epochs, per_device_train_batch_size=batch_size,
-            per_device_eval_batch_size=2 * batch_size, warmup_steps=int(warmup * steps),
-            learning_rate=learning_rate or default_rate(model), weight_decay=weight_decay,
-            max_grad_norm=max_grad_norm,
-            optim="adamw_torch_fused", bf16=precision() == "bf16", use_cpu=not accelerated(),
-            logging_steps=max(1, steps // 50),
-            eval_strategy="epoch" if validation else "no", save_strategy="no", report_to="none",
-            disable_tqdm=True, seed=seed, remove_unused_columns=False, dataloader_pin_memory=False,
+    for value, known in ((settings.optimizer, OPTIMIZERS), (settings.schedule, SCHEDULES),
+                         (settings.precision, PRECISIONS)):  # fmt: skip
+        if value not in known:
+            raise unknown("setting", value, known)
+    kept = checkpoints.Checkpoints(settings, train)
+    best = _Best(settings.patience, prefix)
+    rows = [train] if validation is None else [train, validation]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        speed.fast(inner or model, rows, settings.seed) as dropout,
+    ):
+        trainer = _Trainer(
+            model=model, train_dataset=train, eval_dataset=validation, data_collator=collate,
+            args=_arguments(model, train, settings, kept.folder or folder, validation),
+            compute_loss_func=_loss(class_weights, settings.label_smoothing),
+            callbacks=[_Reporter(history, prefix), best, *callbacks],
         )  # fmt: skip
-        collator = collator or transformers.DataCollatorWithPadding(tokenizer)
-        trainer = _trainer_class()(
-            model=model, args=arguments, train_dataset=train, eval_dataset=validation,
-            data_collator=collator, compute_metrics=metrics,
-            callbacks=[_reporter(history, prefix)],
-        )  # fmt: skip
+        trainer.prepare(settings, rates, dropout, kept, history, best)
         trainer.remove_callback(transformers.PrinterCallback)
-        trainer.train()
+        trainer.train(resume_from_checkpoint=kept.restore(history, best))
+        best.restore(model)
+    kept.remove()
     model.eval()
+    return {
+        **train.report(), **parameter_counts(model),
+        "precision": precision(settings.precision),
+        "batch_pieces": trainer.pieces,
+    }  # fmt: skip
 
 
-def fast_attention(encoder: str) -> dict:
-    """Settings that halve the time of a step on a CPU where the model knows them.
+def _arguments(model, train: Encoded, settings, folder: str, validation):
+    steps = max(1, int(np.ceil(len(train) / settings.batch_size) * settings.epochs))
+    return transformers.TrainingArguments(
+        output_dir=str(folder), num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size, warmup_steps=int(settings.warmup * steps),
+        learning_rate=settings.learning_rate or default_rate(model),
+        lr_scheduler_type=SCHEDULES[settings.schedule], weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm or 0.0,
+        bf16=precision(settings.precision) == "bf16", use_cpu=not accelerated(),
+        logging_steps=max(1, steps // 50), logging_nan_inf_filter=False,
+        eval_strategy="epoch" if validation else "no", save_strategy="no", save_total_limit=2,
+        report_to=settings.report_to, disable_tqdm=True, seed=settings.seed,
+        remove_unused_columns=False, dataloader_pin_memory=False,
+    )  # fmt: skip
 
-    Dropout inside attention draws a random number for every pair of tokens; hidden dropout stays.
-    Eager attention has the faster backward pass on CPUs.
-    """
-    import torch
 
-    if torch.cuda.is_available():
-        return {}
-    config = encoders.configuration(encoder)
-    known = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
-    found = {name: 0.0 for name in known if hasattr(config, name)}
-    return {**found, "attn_implementation": "eager"}
+def _loss(class_weights: np.ndarray | None, smoothing: float) -> Callable:
+    """Cross-entropy, summed and divided by the texts of the whole batch, however it is cut up."""
+    weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+
+    def loss(outputs, labels, num_items_in_batch=None):
+        labels = labels[labels != -100]
+        given = None if weights is None else weights.to(labels.device)
+        summed = cross_entropy(
+            outputs.logits.float(), labels, given, label_smoothing=smoothing, reduction="sum"
+        )
+        return summed / num_items_in_batch
+
+    return loss
+
+
+class _Trainer(transformers.Trainer):
+    """`Trainer` with our batches, our groups of parameters, and an eye on loss and memory."""
+
+    def prepare(self, settings, rates, dropout, kept, history, best) -> None:
+        self._settings, self._rates, self._dropout = settings, rates, dropout
+        self._kept, self._history, self._best = kept, history, best
+        self.pieces = 1
+
+    def get_train_dataloader(self):
+        sampler = ShuffledByLength(
+            self.train_dataset.length, self.args.train_batch_size, self.args.seed
+        )
+        return torch.utils.data.DataLoader(
+            self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator
+        )
+
+    def create_optimizer(self, model=None):
+        """Biases and norms are spared the weight decay; `rates` scales the learning rate."""
+        groups = {}
+        for name, parameter in self.model.named_parameters():
+            decay = self.args.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((self._rates(name), decay), []).append(parameter)
+        kind, options = OPTIMIZERS[self._settings.optimizer]
+        self.optimizer = kind(
+            [
+                {"params": group, "weight_decay": decay, "lr": scale * self.args.learning_rate}
+                for (scale, decay), group in groups.items()
+            ],
+            lr=self.args.learning_rate, fused=True, **options,
+        )  # fmt: skip
+        return self.optimizer
+
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        """Forward and backward, in as many pieces as memory asks for."""
+        self._dropout.restart(self.state.global_step)
+        inputs = self._prepare_inputs(inputs)
+        positions = inputs["attention_mask"].numel()
+        while True:
+            pieces = max(self.pieces, 1 if accelerated() else -(-positions // POSITIONS_AT_ONCE))
+            try:
+                losses = [
+                    super(_Trainer, self).training_step(model, piece, num_items_in_batch)
+                    for piece in _cut(inputs, pieces)
+                ]
+                break
+            except (MemoryError, RuntimeError) as error:
+                if not _is_about_memory(error):
+                    raise
+                if pieces >= len(inputs["labels"]):
+                    raise UserError(
+                        "There is not enough memory to train on one text at a time: choose a "
+                        "smaller model or a smaller max_length."
+                    ) from error
+                model.zero_grad()
+                self.pieces = 2 * pieces
+        loss = torch.stack(losses).sum()
+        if not torch.isfinite(loss):
+            raise self._diverged(float(loss))
+        if self._settings.l1:
+            self._add_l1(model)
+        return loss
+
+    def _add_l1(self, model) -> None:
+        # The subgradient of the sum of absolute weights; biases and norms are spared as by L2.
+        for parameter in model.parameters():
+            if parameter.grad is not None and parameter.ndim > 1:
+                parameter.grad.add_(parameter.sign(), alpha=self._settings.l1)
+
+    def _diverged(self, loss: float) -> UserError:
+        rate = self.lr_scheduler.get_last_lr()[0]
+        step = self.state.global_step + 1
+        return UserError(
+            f"The loss became {loss} in step {step} at a learning rate of {rate:.1e}: try a tenth "
+            "of the learning rate, clipping (max_grad_norm=1) or more warm-up; "
+            "precision='fp32' rules out rounding."
+        )
+
+    def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **options):
+        """Loss and accuracy by the code that predicts, each text counted once."""
+        rows = self.eval_dataset
+        found = logits(self.model, rows, precision(self._settings.precision)).astype(np.float32)
+        labels = torch.from_numpy(rows.codes)
+        metrics = {
+            f"{metric_key_prefix}_loss": float(cross_entropy(torch.from_numpy(found), labels)),
+            f"{metric_key_prefix}_accuracy": float((found.argmax(1) == rows.codes).mean()),
+        }
+        return EvalLoopOutput(None, None, metrics, len(rows))
+
+    def _save_checkpoint(self, model, trial) -> None:
+        self._kept.write(
+            lambda: super(_Trainer, self)._save_checkpoint(model, trial),
+            self.state.global_step, self._history, self._best,
+        )  # fmt: skip
+
+    def _maybe_log_save_evaluate(self, *args, **options):
+        # A checkpoint right after a report: nothing that was summed up since then is lost.
+        self.control.should_save = self.control.should_log and self._kept.due()
+        return super()._maybe_log_save_evaluate(*args, **options)
+
+
+def _cut(inputs: dict, pieces: int) -> list[dict]:
+    """A batch in pieces of equal size, each without the padding that it does not need."""
+    if pieces == 1:
+        return [inputs]
+    parts = [dict(zip(inputs, p, strict=True))
+             for p in zip(*(v.chunk(pieces) for v in inputs.values()), strict=True)]  # fmt: skip
+    for part in parts:
+        width = int(part["attention_mask"].sum(1).max())
+        for name, value in part.items():
+            part[name] = value[:, :width] if value.ndim > 1 else value
+    return parts
+
+
+def _is_about_memory(error: Exception) -> bool:
+    words = ("out of memory", "not enough memory", "can't allocate memory", "alloc_cpu")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        word in str(error).lower() for word in words
+    )
+
+
+class _Reporter(transformers.TrainerCallback):
+    """Writes what `Trainer` tells into the history."""
+
+    def __init__(self, history: History, prefix: str) -> None:
+        self.history, self.prefix = history, prefix
+
+    def on_log(self, args, state, control, logs=None, **_):
+        if "loss" in logs:
+            self.history.report(
+                step=state.global_step, epoch=logs["epoch"], steps=state.max_steps,
+                learning_rate=logs["learning_rate"], **{f"{self.prefix}loss": logs["loss"]},
+            )  # fmt: skip
+
+    def on_evaluate(self, args, state, control, metrics=None, **_):
+        scores = {
+            f"validation_{self.prefix}{key}": metrics[f"eval_{key}"] for key in ("loss", "accuracy")
+        }
+        self.history.report(step=state.global_step, epoch=state.epoch, **scores)
+
+
+class _Best(transformers.TrainerCallback):
+    """Early stopping on the validation loss; the best weights are kept in memory."""
+
+    def __init__(self, patience: int | None, prefix: str) -> None:
+        self.patience, self.loss, self.waited, self.weights = patience, np.inf, 0, None
+
+    def on_evaluate(self, args, state, control, metrics=None, model=None, **_):
+        if self.patience is None:
+            return
+        if metrics["eval_loss"] < self.loss:
+            self.loss, self.waited = metrics["eval_loss"], 0
+            self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        else:
+            self.waited += 1
+            control.should_training_stop |= self.waited >= self.patience
+
+    def restore(self, model) -> None:
+        if self.weights is not None:
+            model.load_state_dict(self.weights)
 
 
 def parameter_counts(model) -> dict[str, int]:
@@ -115,62 +287,15 @@ def default_rate(model) -> float:
     return 1e-4 if parameter_counts(model)["parameters"] < 50e6 else 2e-5
 
 
-def _trainer_class():
-    import transformers
-    from transformers.trainer_pt_utils import LengthGroupedSampler
-
-    class GroupingTrainer(transformers.Trainer):
-        """`Trainer` reads lengths off a `datasets.Dataset` column only; ours knows them already."""
-
-        def _get_train_sampler(self, train_dataset=None):
-            import torch
-
-            generator = torch.Generator().manual_seed(self.args.seed)
-            return LengthGroupedSampler(
-                self.args.train_batch_size, lengths=self.train_dataset.length, generator=generator
-            )
-
-    return GroupingTrainer
-
-
-def _reporter(history: History, prefix: str):
-    import transformers
-
-    class Reporter(transformers.TrainerCallback):
-        def on_log(self, args, state, control, logs=None, **_):
-            if "loss" in logs:
-                history.report(
-                    step=state.global_step, epoch=logs["epoch"], steps=state.max_steps,
-                    learning_rate=logs["learning_rate"], **{f"{prefix}loss": logs["loss"]},
-                )  # fmt: skip
-
-        def on_evaluate(self, args, state, control, metrics=None, **_):
-            scores = {
-                f"validation_{prefix}{key}": metrics[f"eval_{key}"]
-                for key in ("loss", "accuracy")
-                if f"eval_{key}" in metrics
-            }
-            history.report(step=state.global_step, epoch=state.epoch, **scores)
-
-    return Reporter()
-
-
-def accuracy(prediction) -> dict[str, float]:
-    """What `Trainer` asks after each evaluation."""
-    return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
-
-
 def accelerated() -> bool:
     """Whether `Trainer` finds a GPU; told otherwise, it refuses bf16 on a processor."""
-    import torch
-
     return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
-def precision() -> str:
+def precision(wanted: str = "auto") -> str:
     """``"bf16"`` where the processor has units for it; emulated bf16 is slower than fp32."""
-    import torch
-
+    if wanted != "auto":
+        return wanted
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     units = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -178,21 +303,20 @@ def precision() -> str:
     return "bf16" if any(found) else "fp32"
 
 
-def probabilities(model, tokenizer, texts: Sequence[str], max_length: int) -> np.ndarray:
-    """Class probabilities, shape (n, classes), in batches of like length."""
-    import torch
-
-    if not texts:
-        return np.empty((0, model.config.num_labels))
-    rows = Encoded(tokenizer, texts, encoders.longest(model, max_length))
-    found = np.empty((len(texts), model.config.num_labels))
+def logits(model, rows: Encoded, wanted: str = "auto") -> np.ndarray:
+    """What `model` says of each text, shape (n, classes), in batches of like length."""
     device = next(model.parameters()).device
+    training, found = model.training, None
+    model.eval()
     with (
         torch.inference_mode(),
-        torch.autocast(device.type, torch.bfloat16, precision() == "bf16"),
+        torch.autocast(device.type, torch.bfloat16, precision(wanted) == "bf16"),
+        speed.first_token_only(model),
     ):
-        for batch in encoders.batches_by_length(rows.length):
-            inputs = tokenizer.pad([rows[i] for i in batch], return_tensors="pt").to(device)
-            # Double precision, so that the rows sum to one to the last digit.
-            found[batch] = model(**inputs).logits.double().softmax(-1).cpu().numpy()
+        for batch in by_length(rows.length):
+            inputs = {k: v.to(device) for k, v in rows.__getitems__(batch).items() if k != "labels"}
+            scores = model(**inputs).logits.double().cpu().numpy()
+            found = np.empty((len(rows), scores.shape[1])) if found is None else found
+            found[batch] = scores
+    model.train(training)
     return found
