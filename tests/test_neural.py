@@ -5,9 +5,9 @@ import pytest
 from sklearn.base import clone
 
 from workbench import encoders, training
+from workbench.batches import Encoded, tokenize
 from workbench.errors import UserError
 from workbench.neural import TextClassifier
-from workbench.batches import Encoded, tokenize
 
 TEXTS = [f"{a} {b} it was {c}" for a in ("the book", "the film", "the pan", "my screen")
          for b in (".", ",", "!")

@@ -64,7 +64,7 @@ class Checkpoints:
         self._saved = time.monotonic()
 
     def restore(self, history: History, best) -> str | None:
-        """The last complete checkpoint, its history and best weights read; None for a fresh start."""
+        """The last complete checkpoint, its history and best weights read; None without one."""
         import torch
 
         found = {}

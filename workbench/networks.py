@@ -60,7 +60,6 @@ class Network(nn.Module):
         self, kind: str, vectors: torch.Tensor, classes: int, hidden: int, dropout: float
     ) -> None:
         super().__init__()
-        self.config = SimpleNamespace(num_labels=classes)
         self.embeddings = nn.Embedding.from_pretrained(vectors, freeze=False, padding_idx=PADDING)
         self.dropout = nn.Dropout(dropout)
         size = vectors.shape[1]

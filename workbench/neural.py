@@ -145,7 +145,7 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
         """Texts as numbers."""
 
     def _known(self, validation: tuple | None) -> tuple | None:
-        """Validation texts and the numbers of their classes; those of unseen classes are left out."""
+        """Validation texts and the numbers of their classes; unseen classes are left out."""
         if validation is None:
             return None
         order = {c: i for i, c in enumerate(self.classes_)}

@@ -8,7 +8,6 @@ import torch
 import transformers
 from torch import nn
 
-from workbench import training
 from workbench.batches import Encoded, by_length
 from workbench.errors import UserError
 
@@ -29,7 +28,7 @@ def stack(model) -> nn.ModuleList:
 
 
 def depths(model) -> dict[str, int]:
-    """Depth of each parameter: 0 for embeddings, 1 for the lowest layer, one above all for heads."""
+    """Depth of each parameter: 0 for embeddings, 1 for the lowest layer, the most for heads."""
     layers = stack(model)
     prefix = next(name for name, module in model.named_modules() if module is layers)
     found = {}

@@ -9,7 +9,7 @@ import transformers
 from torch.nn.functional import cross_entropy
 from transformers.trainer_utils import EvalLoopOutput
 
-from workbench import checkpoints, speed
+from workbench import checkpoints, runs, speed
 from workbench.batches import Encoded, ShuffledByLength, by_length
 from workbench.errors import UserError, unknown
 from workbench.history import History
@@ -51,10 +51,11 @@ def fit(
     UserError : a setting is unknown, the loss is no longer finite, or memory is too small for one
         text.
     """
-    for value, known in ((settings.optimizer, OPTIMIZERS), (settings.schedule, SCHEDULES),
-                         (settings.precision, PRECISIONS)):  # fmt: skip
-        if value not in known:
-            raise unknown("setting", value, known)
+    for name, known in (
+        ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS),
+    ):  # fmt: skip
+        if getattr(settings, name) not in known:
+            raise unknown(name, getattr(settings, name), known)
     kept = checkpoints.Checkpoints(settings, train)
     best = _Best(settings.patience, prefix)
     rows = [train] if validation is None else [train, validation]
@@ -83,6 +84,9 @@ def fit(
 
 def _arguments(model, train: Encoded, settings, folder: str, validation):
     steps = max(1, int(np.ceil(len(train) / settings.batch_size) * settings.epochs))
+    if settings.report_to != "none":
+        # TensorBoard writes below the output folder, which must not vanish with the training.
+        folder = runs.root_folder() / "tensorboard"
     return transformers.TrainingArguments(
         output_dir=str(folder), num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_size, warmup_steps=int(settings.warmup * steps),
@@ -92,8 +96,8 @@ def _arguments(model, train: Encoded, settings, folder: str, validation):
         bf16=precision(settings.precision) == "bf16", use_cpu=not accelerated(),
         logging_steps=max(1, steps // 50), logging_nan_inf_filter=False,
         eval_strategy="epoch" if validation else "no", save_strategy="no", save_total_limit=2,
-        report_to=settings.report_to, disable_tqdm=True, seed=settings.seed,
-        remove_unused_columns=False, dataloader_pin_memory=False,
+        report_to=settings.report_to, run_name=type(settings).__name__, disable_tqdm=True,
+        seed=settings.seed, remove_unused_columns=False, dataloader_pin_memory=False,
     )  # fmt: skip
 
 
@@ -112,6 +116,13 @@ def _loss(class_weights: np.ndarray | None, smoothing: float) -> Callable:
     return loss
 
 
+class _Loader(torch.utils.data.DataLoader):
+    """`Trainer` tells the epoch to a loader, and a batch sampler that was skipped into."""
+
+    def set_epoch(self, epoch: int) -> None:
+        self.batch_sampler.set_epoch(epoch)
+
+
 class _Trainer(transformers.Trainer):
     """`Trainer` with our batches, our groups of parameters, and an eye on loss and memory."""
 
@@ -124,9 +135,7 @@ class _Trainer(transformers.Trainer):
         sampler = ShuffledByLength(
             self.train_dataset.length, self.args.train_batch_size, self.args.seed
         )
-        return torch.utils.data.DataLoader(
-            self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator
-        )
+        return _Loader(self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator)
 
     def create_optimizer(self, model=None):
         """Biases and norms are spared the weight decay; `rates` scales the learning rate."""

@@ -1,0 +1,93 @@
+"""What makes a step faster leaves what is learned as it was."""
+
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+
+from tests.test_neural import LABELS, QUICK, TEXTS
+from workbench import encoders, speed, training
+from workbench.neural import TextClassifier
+
+
+def untouched(*_):
+    return nullcontext()
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_the_first_token_is_what_the_whole_last_layer_says(checkpoint, family, attention):
+    folder, texts = checkpoint(family), ["a great book", "the pan , the film . it was dull"]
+    model = encoders.load(folder, "SequenceClassification", attn_implementation=attention)
+    batch = encoders.tokenizer(folder)(texts, padding=True, return_tensors="pt")
+    head = next(
+        m for n, m in model.named_modules() if n.startswith("classifier") and not list(m.children())
+    )
+    with torch.no_grad():
+        head.weight.mul_(100)
+        whole = model(**batch).logits
+        with speed.first_token_only(model):
+            states = model.base_model(**batch).last_hidden_state
+            first = model(**batch).logits
+        assert states.shape[1] == 1
+        assert torch.allclose(first, whole, atol=1e-5)
+        assert model.base_model(**batch).last_hidden_state.shape[1] > 1, "it ends with the block"
+    model.train()
+    with speed.first_token_only(model):
+        model(**batch, labels=torch.tensor([0, 1])).loss.backward()
+    assert model.base_model.encoder.layer[-1].attention.self.key.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
+def test_a_small_vocabulary_learns_the_same(checkpoint, family, monkeypatch):
+    settings = {**QUICK, "epochs": 2, "weight_decay": 0.0, "precision": "fp32"}
+    folder, sizes = str(checkpoint(family)), []
+    fit = training._Trainer.train
+
+    def spy(self, **options):
+        sizes.append(self.model.get_input_embeddings().num_embeddings)
+        return fit(self, **options)
+
+    monkeypatch.setattr(training._Trainer, "train", spy)
+    small = TextClassifier(folder, **settings).fit(TEXTS, LABELS)
+    monkeypatch.setattr(speed, "small_vocabulary", untouched)
+    large = TextClassifier(folder, **settings).fit(TEXTS, LABELS)
+    assert sizes[0] <= sizes[1]
+    if family == "bert":
+        assert sizes[0] < sizes[1]
+    for (name, one), other in zip(
+        small._model.state_dict().items(), large._model.state_dict().values(), strict=True
+    ):
+        assert torch.allclose(one, other, atol=1e-5), name
+    assert small._model.get_input_embeddings().num_embeddings == sizes[1]
+
+
+def test_words_that_training_never_saw_keep_their_vectors(checkpoint):
+    folder = str(checkpoint("bert"))
+    model = TextClassifier(folder, **QUICK).fit(TEXTS, LABELS)
+    tokens = encoders.tokenizer(folder)
+    seen = np.unique(np.concatenate(tokens(TEXTS)["input_ids"]))
+    before = encoders.load(folder).get_input_embeddings().weight
+    after = model._model.get_input_embeddings().weight
+    still = (before == after).all(dim=1).numpy()
+    assert not still[seen].any()
+    assert still[[i for i in range(len(still)) if i not in set(seen)]].all()
+
+
+def test_dropout_keeps_the_mean_drops_its_share_and_repeats_a_step():
+    layer = torch.nn.Sequential(torch.nn.Dropout(0.3))
+    x = torch.ones(200, 500, requires_grad=True)
+    with speed.pooled_dropout(layer, seed=0) as pool:
+        pool.restart(5)
+        first, second = layer(x), layer(x)
+        pool.restart(5)
+        again = layer(x)
+        assert torch.equal(first, again)
+        assert not torch.equal(first, second)
+        assert float((first == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
+        assert float(first.mean()) == pytest.approx(1, abs=0.01)
+        first.sum().backward()
+        assert torch.equal(x.grad, first.detach())
+        assert torch.equal(layer.eval()(x), x)
+    assert type(layer[0]) is torch.nn.Dropout
