@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: help report test check lab format clean
+.PHONY: help report test check lab bench format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make report   the six notebooks on the bundled reviews, into reports/<time>/index.html"
 	@echo "make lab      JupyterLab in notebooks/"
 	@echo "make test     every check and every test"
+	@echo "make bench    ours beside others: speed, memory, accuracy (an hour)"
 
 report: $(VENV)/.ready
 	$(BIN)/workbench run --profile quick
@@ -25,6 +26,11 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
+
+bench: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --accuracy
+	$(BIN)/python -m benchmarks --strategies
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .

@@ -1,7 +1,11 @@
+import pickle
+
 import numpy as np
 import pytest
+from gensim.models import KeyedVectors
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
+from sklearn.utils import estimator_checks
 
 from workbench import models
 from workbench.errors import UserError
@@ -75,3 +79,44 @@ def test_the_table_lists_the_whole_catalogue():
     assert list(table.index) == models.names()
     assert "epochs" in table.loc["minilm", "settings"]
     assert models.names("baseline") == ["majority"]
+
+
+SMALL = {"cnn": {"epochs": 2}, "rnn": {"epochs": 2}, "lstm": {"epochs": 2}, "gru": {"epochs": 2}}
+
+
+@pytest.mark.parametrize("name", [*LIGHT, *NETWORKS])
+def test_every_model_is_cloned_cross_validated_and_pickled(name, reviews):
+    train, _, test = reviews
+    texts = train["text"].to_numpy()[:200]
+    labels = train["label"].to_numpy()[:200]
+    model = clone(models.build(name, **SMALL.get(name, {})))
+    assert len(cross_val_score(model, texts, labels, cv=2, error_score="raise")) == 2
+    model.fit(list(texts), list(labels))
+    again = pickle.loads(pickle.dumps(model))
+    some = list(test["text"][:20])
+    assert np.array_equal(again.predict_proba(some), model.predict_proba(some))
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_scikit_learn_s_own_checks_that_need_no_numbers(name):
+    model = models.build(name)
+    for check in (
+        estimator_checks.check_estimator_cloneable,
+        estimator_checks.check_estimator_repr,
+        estimator_checks.check_get_params_invariance,
+        estimator_checks.check_set_params,
+        estimator_checks.check_no_attributes_set_in_init,
+    ):
+        check(name, model)
+
+
+def test_pretrained_vectors_give_a_network_a_start(reviews, tmp_path):
+    train, _, _ = reviews
+    vectors = KeyedVectors(4)
+    vectors.add_vectors(["good", "bad"], np.array([[1, 0, 0, 0], [0, 1, 0, 0]], np.float32))
+    vectors.save_word2vec_format(tmp_path / "vectors.txt")
+    for given in (vectors, str(tmp_path / "vectors.txt")):
+        model = models.build("cnn", vectors=given, epochs=1, learning_rate=1e-12, hidden=4)
+        model.fit(list(train["text"][:100]), list(train["label"][:100]))
+        table = model._model.embeddings.weight.detach().numpy()
+        assert np.allclose(table[2 + model._words.words.index("good")], [1, 0, 0, 0], atol=1e-6)

@@ -2,6 +2,7 @@
 
 import math
 import re
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -163,7 +164,10 @@ def with_adapters(model, rank: int):
         task_type="SEQ_CLS", r=rank, lora_alpha=2 * rank, target_modules="all-linear",
         modules_to_save=heads,
     )  # fmt: skip
-    return peft.get_peft_model(model, settings)
+    with warnings.catch_warnings():
+        # peft tells of GPT-2's transposed weights, which it then handles, and of names of old.
+        warnings.simplefilter("ignore")
+        return peft.get_peft_model(model, settings)
 
 
 def merge(model):
