@@ -36,7 +36,8 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
         or ``"momentum"``.
     schedule : of the rate after warm-up: ``"linear"``, ``"cosine"`` or ``"constant"``.
     warmup : share of the steps in which the rate rises (Mosbach et al. 2021).
-    weight_decay : of weights only; biases and norms are spared.
+    weight_decay : of weights only; biases and norms are spared. By default 0.01 for ``"adamw"``
+        and none for the others, where it acts through the gradient, as L2 regularisation.
     l1 : weight of the sum of absolute weights in the loss.
     max_grad_norm : gradients are clipped to this norm; None leaves them.
     label_smoothing : share of the label that is spread over all classes.
@@ -58,7 +59,7 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
     def __init__(
         self, *, epochs: float = 3, learning_rate: float | None = None, batch_size: int = 32,
         max_length: int = 128, optimizer: str = "adamw", schedule: str = "linear",
-        warmup: float = 0.1, weight_decay: float = 0.01, l1: float = 0.0,
+        warmup: float = 0.1, weight_decay: float | None = None, l1: float = 0.0,
         max_grad_norm: float | None = 1.0, label_smoothing: float = 0.0, class_weight=None,
         patience: int | None = None, precision: str = "auto", checkpoints: str | None = None,
         report_to: str | list[str] = "none", seed: int = 0,

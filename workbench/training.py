@@ -22,7 +22,7 @@ OPTIMIZERS = {
 }
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 PRECISIONS = ("auto", "bf16", "fp32")
-POSITIONS_AT_ONCE = 4096
+POSITIONS_AT_ONCE = 2048  # larger pieces are no faster and hold more activations
 
 
 def fit(
@@ -73,6 +73,7 @@ def fit(
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.train(resume_from_checkpoint=kept.restore(history, best))
         best.restore(model)
+        trainer.release()
     kept.remove()
     model.eval()
     return {
@@ -91,7 +92,7 @@ def _arguments(model, train: Encoded, settings, folder: str, validation):
         output_dir=str(folder), num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_size, warmup_steps=int(settings.warmup * steps),
         learning_rate=settings.learning_rate or default_rate(model),
-        lr_scheduler_type=SCHEDULES[settings.schedule], weight_decay=settings.weight_decay,
+        lr_scheduler_type=SCHEDULES[settings.schedule],
         max_grad_norm=settings.max_grad_norm or 0.0,
         bf16=precision(settings.precision) == "bf16", use_cpu=not accelerated(),
         logging_steps=max(1, steps // 50), logging_nan_inf_filter=False,
@@ -131,6 +132,12 @@ class _Trainer(transformers.Trainer):
         self._kept, self._history, self._best = kept, history, best
         self.pieces = 1
 
+    def release(self) -> None:
+        """Give back gradients and moments: three times the weights, of no use when fitted."""
+        self.model.zero_grad(set_to_none=True)
+        self.accelerator.free_memory()
+        self.optimizer = self.lr_scheduler = None
+
     def get_train_dataloader(self):
         sampler = ShuffledByLength(
             self.train_dataset.length, self.args.train_batch_size, self.args.seed
@@ -139,9 +146,11 @@ class _Trainer(transformers.Trainer):
 
     def create_optimizer(self, model=None):
         """Biases and norms are spared the weight decay; `rates` scales the learning rate."""
+        given = self._settings.weight_decay
+        wanted = 0.01 * (self._settings.optimizer == "adamw") if given is None else given
         groups = {}
         for name, parameter in self.model.named_parameters():
-            decay = self.args.weight_decay if parameter.ndim > 1 else 0.0
+            decay = wanted if parameter.ndim > 1 else 0.0
             groups.setdefault((self._rates(name), decay), []).append(parameter)
         kind, options = OPTIMIZERS[self._settings.optimizer]
         self.optimizer = kind(
