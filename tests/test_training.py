@@ -267,6 +267,9 @@ def test_a_folder_of_another_run_is_refused(tmp_path, monkeypatch):
         network(checkpoints=str(tmp_path), epochs=2, seed=5).fit(TEXTS, LABELS)
     with pytest.raises(UserError, match="another run"):
         network(checkpoints=str(tmp_path), epochs=2).fit(TEXTS[::-1], LABELS[::-1])
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written"):
+        network(checkpoints=str(tmp_path / "file")).fit(TEXTS, LABELS)
 
 
 def test_a_checkpoint_cut_short_is_not_trusted_and_a_full_disk_ends_nothing(tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ class Checkpoints:
 
     Raises
     ------
-    UserError : the folder holds the checkpoints of another run.
+    UserError : the folder cannot be written, or holds the checkpoints of another run.
     """
 
     def __init__(self, settings, train: Encoded) -> None:
@@ -36,13 +36,19 @@ class Checkpoints:
         for array in (train.ids, train.length, train.codes):
             identity.update(b"" if array is None else array.tobytes())
         self._mark = self.folder / "run.sha256"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self._mark.exists() and self._mark.read_text() != identity.hexdigest():
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            known = self._mark.read_text() if self._mark.exists() else None
+            self._mark.write_text(known or identity.hexdigest())
+        except OSError as error:
+            raise UserError(
+                f"The folder '{self.folder}' for checkpoints cannot be written: {error.strerror}."
+            ) from error
+        if known not in (None, identity.hexdigest()):
             raise UserError(
                 f"The folder '{self.folder}' holds the checkpoints of another run (other settings "
                 "or other texts): name another folder, or remove it."
             )
-        self._mark.write_text(identity.hexdigest())
 
     def due(self) -> bool:
         """Whether it is time for the next one."""

@@ -25,6 +25,11 @@ def fast(model: nn.Module, rows: Sequence[Encoded], seed: int) -> Iterator["Pool
         yield stack.enter_context(pooled_dropout(model, seed))
 
 
+def accelerated() -> bool:
+    """Whether `Trainer` finds a GPU; told otherwise, it refuses bf16 on a processor."""
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
 def for_training(config) -> dict:
     """Configuration values under which a step on a processor is fastest.
 
@@ -32,7 +37,7 @@ def for_training(config) -> dict:
     inside attention draws a random number for every pair of tokens and is left out; hidden dropout
     stays.
     """
-    if torch.cuda.is_available():
+    if accelerated():
         return {}
     known = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
     found = {name: 0.0 for name in known if hasattr(config, name)}
@@ -85,7 +90,7 @@ class Pool:
 def pooled_dropout(model: nn.Module, seed: int) -> Iterator[Pool]:
     """Every `nn.Dropout` is a `PooledDropout`; on a GPU torch's own is as fast and stays."""
     pool, swapped = Pool(seed), []
-    if not torch.cuda.is_available():
+    if not accelerated():
         for parent in model.modules():
             for name, child in parent.named_children():
                 if type(child) is nn.Dropout and 0 < child.p < 1:

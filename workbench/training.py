@@ -94,7 +94,7 @@ def _arguments(model, train: Encoded, settings, folder: str, validation):
         learning_rate=settings.learning_rate or default_rate(model),
         lr_scheduler_type=SCHEDULES[settings.schedule],
         max_grad_norm=settings.max_grad_norm or 0.0,
-        bf16=precision(settings.precision) == "bf16", use_cpu=not accelerated(),
+        bf16=precision(settings.precision) == "bf16", use_cpu=not speed.accelerated(),
         logging_steps=max(1, steps // 50), logging_nan_inf_filter=False,
         eval_strategy="epoch" if validation else "no", save_strategy="no", save_total_limit=2,
         report_to=settings.report_to, run_name=type(settings).__name__, disable_tqdm=True,
@@ -163,34 +163,38 @@ class _Trainer(transformers.Trainer):
         return self.optimizer
 
     def training_step(self, model, inputs, num_items_in_batch=None):
-        """Forward and backward, in as many pieces as memory asks for."""
+        """Forward and backward; a loss that is no number ends the training."""
         self._dropout.restart(self.state.global_step)
-        inputs = self._prepare_inputs(inputs)
-        positions = inputs["attention_mask"].numel()
-        while True:
-            pieces = max(self.pieces, 1 if accelerated() else -(-positions // POSITIONS_AT_ONCE))
-            try:
-                losses = [
-                    super(_Trainer, self).training_step(model, piece, num_items_in_batch)
-                    for piece in _cut(inputs, pieces)
-                ]
-                break
-            except (MemoryError, RuntimeError) as error:
-                if not _is_about_memory(error):
-                    raise
-                if pieces >= len(inputs["labels"]):
-                    raise UserError(
-                        "There is not enough memory to train on one text at a time: choose a "
-                        "smaller model or a smaller max_length."
-                    ) from error
-                model.zero_grad()
-                self.pieces = 2 * pieces
-        loss = torch.stack(losses).sum()
+        loss = self._in_pieces(model, self._prepare_inputs(inputs), num_items_in_batch)
         if not torch.isfinite(loss):
             raise self._diverged(float(loss))
         if self._settings.l1:
             self._add_l1(model)
         return loss
+
+    def _in_pieces(self, model, inputs: dict, num_items_in_batch) -> torch.Tensor:
+        """The batch in as many pieces as memory asks for, their gradients added up."""
+        positions = inputs["attention_mask"].numel()
+        at_once = positions if speed.accelerated() else POSITIONS_AT_ONCE
+        pieces = max(self.pieces, -(-positions // at_once))
+        try:
+            losses = [
+                super(_Trainer, self).training_step(model, piece, num_items_in_batch)
+                for piece in _cut(inputs, pieces)
+            ]
+        except (MemoryError, RuntimeError) as error:
+            if not _is_about_memory(error):
+                raise
+            if pieces >= len(inputs["labels"]):
+                raise UserError(
+                    "There is not enough memory to train on one text at a time: choose a smaller "
+                    "model or a smaller max_length."
+                ) from error
+            self.pieces = 2 * pieces
+        else:
+            return torch.stack(losses).sum()
+        model.zero_grad()
+        return self._in_pieces(model, inputs, num_items_in_batch)
 
     def _add_l1(self, model) -> None:
         # The subgradient of the sum of absolute weights; biases and norms are spared as by L2.
@@ -303,11 +307,6 @@ def parameter_counts(model) -> dict[str, int]:
 def default_rate(model) -> float:
     """1e-4 below 50 million parameters, 2e-5 above (Devlin et al. 2019 for BERT)."""
     return 1e-4 if parameter_counts(model)["parameters"] < 50e6 else 2e-5
-
-
-def accelerated() -> bool:
-    """Whether `Trainer` finds a GPU; told otherwise, it refuses bf16 on a processor."""
-    return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
 def precision(wanted: str = "auto") -> str:
