@@ -43,14 +43,14 @@ def train_ours(corpus: str, count: int, **settings) -> dict:
 
     model = TextClassifier(**{"epochs": 1, "max_length": MAX_LENGTH[corpus], **settings})
     some, labels = texts(corpus, count)
-    model.fit(some[:64], labels[:64])  # imports
+    model.fit(some[:16], labels[:16])  # imports
     started = time.perf_counter()
     model.fit(some, labels)
     return _rate(len(some) * model.epochs, model.report_["tokens"] * model.epochs, started)
 
 
 def train_plain(corpus: str, count: int, padding=False, batch_size: int = 8) -> dict:
-    trainer, rows = plain_trainer(*texts(corpus, 64), corpus, padding, batch_size, epochs=1)
+    trainer, rows = plain_trainer(*texts(corpus, 16), corpus, padding, batch_size, epochs=1)
     trainer.train()
     some, labels = texts(corpus, count)
     started = time.perf_counter()
@@ -209,16 +209,16 @@ CASES = {
         "products/bfloat16": (matrix_products, {"kind": "bfloat16"}),
     },
     "train": {
-        "train/ours/sst2": (train_ours, {"corpus": "sst2", "count": 1600}),
+        "train/ours/sst2": (train_ours, {"corpus": "sst2", "count": 1280}),
         "train/ours-fp32/sst2": (train_ours, {"corpus": "sst2", "count": 800, "precision": "fp32"}),
         "train/trainer/sst2": (train_plain, {"corpus": "sst2", "count": 320}),
         "train/trainer-32/sst2": (train_plain, {"corpus": "sst2", "count": 480, "batch_size": 32}),
         "train/textbook/sst2": (
-            train_plain, {"corpus": "sst2", "count": 96, "padding": "max_length"},
+            train_plain, {"corpus": "sst2", "count": 64, "padding": "max_length"},
         ),
-        "train/ours/books": (train_ours, {"corpus": "books", "count": 320}),
+        "train/ours/books": (train_ours, {"corpus": "books", "count": 256}),
         "train/ours-fp32/books": (
-            train_ours, {"corpus": "books", "count": 160, "precision": "fp32"},
+            train_ours, {"corpus": "books", "count": 96, "precision": "fp32"},
         ),
         "train/trainer/books": (train_plain, {"corpus": "books", "count": 64}),
         "train/trainer-32/books": (train_plain, {"corpus": "books", "count": 64, "batch_size": 32}),

@@ -2,6 +2,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from workbench import encoders, training
 from workbench.batches import by_length
@@ -46,7 +47,18 @@ def test_vectors_are_unit_long_kept_and_in_order(checkpoint):
     assert np.linalg.norm(first, axis=1) == pytest.approx(1)
     assert np.array_equal(first[0], first[2])
     assert np.allclose(encoders.encode(texts[::-1], folder), first[::-1])
-    assert len(encoders._vectors[folder, 256]) == 3
+    (kept,) = (kept for (path, *_), kept in encoders._vectors.items() if path == folder)
+    assert len(kept) == 3
+
+
+def test_an_encoder_that_was_trained_again_gives_other_vectors(checkpoint):
+    folder = checkpoint("bert")
+    before = encoders.encode(["a great book"], str(folder))
+    model = encoders.load(folder)
+    for parameter in model.parameters():
+        parameter.data += torch.randn_like(parameter)
+    model.save_pretrained(folder)
+    assert not np.allclose(encoders.encode(["a great book"], str(folder)), before, atol=1e-3)
 
 
 def test_batches_hold_like_lengths_within_the_budget():

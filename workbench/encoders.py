@@ -7,7 +7,7 @@ hub. Weights are read from safetensors only, and no code of a checkpoint is ever
 import hashlib
 import importlib.util
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +132,7 @@ def encode(texts: Sequence[str], encoder: str = BUNDLED, max_length: int = 256) 
     life of the process, so a second call with the same texts costs next to nothing.
     """
     path = locate(encoder)
-    kept = _vectors.setdefault((path, max_length), {})
+    kept = _vectors.setdefault((path, _stamp(path), max_length), {})
     keys = [
         hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest() for text in texts
     ]
@@ -145,22 +145,34 @@ def encode(texts: Sequence[str], encoder: str = BUNDLED, max_length: int = 256) 
     return np.stack([kept[key] for key in keys]) if keys else np.empty((0, 0), np.float32)
 
 
-def _encode(texts: list[str], path: str, max_length: int) -> np.ndarray:
+def _stamp(path: str) -> tuple:
+    """When the weights in a folder were written: a model trained again has other vectors."""
+    return tuple(file.stat().st_mtime_ns for file in sorted(Path(path).glob("*.safetensors")))
+
+
+@lru_cache(maxsize=1)
+def _ready(path: str, stamp: tuple):
+    """Tokenizer and model of the encoder used last, in the type in which it is fastest."""
     import torch
 
     from workbench.training import precision
 
-    tokens, model = tokenizer(path), load(path)
+    model = load(path)
     if precision() == "bf16":
         model.to(torch.bfloat16)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device)
+    return tokenizer(path), model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _encode(texts: list[str], path: str, max_length: int) -> np.ndarray:
+    import torch
+
+    tokens, model = _ready(path, _stamp(path))
     ids, truncated = tokenize(tokens, texts, longest(model, max_length))
     rows = Encoded(ids, tokens.pad_token_id, truncated=truncated)
     vectors = np.empty((len(texts), model.config.hidden_size), np.float32)
     with torch.inference_mode():
         for batch in by_length(rows.length):
-            inputs = {k: v.to(device) for k, v in rows.__getitems__(batch).items()}
+            inputs = {k: v.to(model.device) for k, v in rows.__getitems__(batch).items()}
             states = model(**inputs).last_hidden_state.float()
             mask = inputs["attention_mask"].unsqueeze(-1)
             pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
