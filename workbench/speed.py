@@ -1,8 +1,7 @@
 """What makes a step on a processor faster without changing what is learned, each for a while.
 
 The gains are those of MiniLM on two cores with bf16 units, SST-2, batches of 32, one change at a
-time; `benchmarks/` measures them again. Together with bf16, batches of like length and the eager
-attention of `for_training` they make a step about five times as fast as `Trainer`'s defaults.
+time, in one process; `benchmarks/` compares the whole with plain `Trainer`.
 """
 
 from collections.abc import Iterator, Sequence
