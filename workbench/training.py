@@ -229,8 +229,13 @@ class _Trainer(transformers.Trainer):
         )  # fmt: skip
 
     def _maybe_log_save_evaluate(self, *args, **options):
-        # A checkpoint right after a report: nothing that was summed up since then is lost.
-        self.control.should_save = self.control.should_log and self._kept.due()
+        # A checkpoint right after a report: nothing that was summed up since then is lost. At the
+        # end of an epoch it waits for the evaluation, which a resumed run would leave out.
+        step = self.state.global_step
+        reported = self.control.should_log or self._globalstep_last_logged == step
+        ends = step % -(-len(self.train_dataset) // self.args.train_batch_size) == 0
+        judged = not ends or self.eval_dataset is None or self.control.should_evaluate
+        self.control.should_save = reported and judged and self._kept.due()
         return super()._maybe_log_save_evaluate(*args, **options)
 
 
