@@ -54,8 +54,8 @@ def kill(pid: int, itself: bool = True) -> None:
 
 
 def _execute(job: dict, tell: Callable) -> tuple[str, str | None]:
+    """Status and error of one notebook; `tell` hears of each cell that begins."""
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
-    from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
 
     at = {"cell": 0}
@@ -64,25 +64,9 @@ def _execute(job: dict, tell: Callable) -> tuple[str, str | None]:
         at["cell"] = cell
         tell(cell=cell, cells=cells)
 
-    def execute() -> None:
-        execute_notebook(
-            _braced(job["source"]), _braced(job["target"]), job["parameters"], engine_name=KERNEL,
-            kernel_name=KERNEL, language="python", cwd=job["cwd"], progress_bar=False,
-            log_output=False, execution_timeout=job["timeout"], start_timeout=START_SECONDS,
-            store_widget_state=False, shutdown_kernel="immediate",
-        )  # fmt: skip
-
     _register_engine(begun)
     try:
-        for attempt in range(1, STARTS + 1):
-            try:
-                execute()
-                break
-            except RuntimeError:
-                # A kernel that does not start has run nothing yet: two kernels that start at once
-                # may have picked the same port. Starting it again is safe.
-                if at["cell"] or attempt == STARTS:
-                    raise
+        _call_papermill(job, begun=lambda: at["cell"] > 0)
         return "passed", None
     except PapermillExecutionError as error:
         what = f"{error.ename}: {error.evalue}"
@@ -95,6 +79,26 @@ def _execute(job: dict, tell: Callable) -> tuple[str, str | None]:
     except Exception as error:  # whatever else stops a kernel is this notebook's failure alone
         what = f"{type(error).__name__}: {error}"
     return "failed", one_line(f"cell {at['cell']}: {what}")
+
+
+def _call_papermill(job: dict, begun: Callable[[], bool]) -> None:
+    from papermill import execute_notebook
+
+    for attempt in range(1, STARTS + 1):
+        try:
+            execute_notebook(
+                _braced(job["source"]), _braced(job["target"]), job["parameters"],
+                engine_name=KERNEL, kernel_name=KERNEL, language="python", cwd=job["cwd"],
+                progress_bar=False, log_output=False, execution_timeout=job["timeout"],
+                start_timeout=START_SECONDS, store_widget_state=False,
+                shutdown_kernel="immediate",
+            )  # fmt: skip
+            return
+        except RuntimeError:
+            # A kernel that does not start has run nothing yet: two kernels that start at once may
+            # have picked the same port. Starting it again is safe.
+            if begun() or attempt == STARTS:
+                raise
 
 
 def _braced(path: str) -> str:
