@@ -26,18 +26,15 @@ def ours(some, labels, rate, seed):
 
 
 def plain(some, labels, rate, seed):
-    import torch
-
     trainer, _ = cases.plain_trainer(some, labels, "sst2", False, 8, EPOCHS, rate, seed)
     trainer.train()
 
     def classify(others):
-        from workbench import encoders, training
+        from workbench import encoders, inference
         from workbench.batches import Encoded, tokenize
 
         rows, _ = tokenize(encoders.tokenizer("minilm"), others, 128)
-        with torch.inference_mode():
-            found = training.logits(trainer.model, Encoded(rows, 0), "fp32")
+        found = inference.logits(trainer.model, Encoded(rows, 0), "fp32")
         return np.array(sorted(set(labels)))[found.argmax(1)]
 
     return classify
