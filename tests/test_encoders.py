@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from workbench import encoders, training
+from workbench import encoders, inference
 from workbench.batches import by_length
 from workbench.errors import UserError
 
@@ -36,7 +36,7 @@ def test_vectors_are_those_of_sentence_transformers():
     ours = encoders.encode(texts)
     theirs = SentenceTransformer(encoders.locate("minilm"), device="cpu").encode(texts)
     # In bf16 where the processor has units for it; in single precision they agree to six digits.
-    off = 1e-3 if training.precision() == "bf16" else 1e-5
+    off = 1e-3 if inference.precision() == "bf16" else 1e-5
     assert (ours * theirs).sum(axis=1) == pytest.approx(1, abs=off)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from workbench import encoders, training
+from workbench import encoders, inference, training
 from workbench.batches import Encoded, tokenize
 from workbench.errors import UserError
 from workbench.neural import TextClassifier
@@ -129,7 +129,7 @@ def test_one_class_and_unknown_strategies_are_refused(checkpoint):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_either_precision_trains_on_any_processor(checkpoint, monkeypatch, precision):
-    monkeypatch.setattr(training, "precision", lambda wanted="auto": precision)
+    monkeypatch.setattr(inference, "precision", lambda wanted="auto": precision)
     model = TextClassifier(str(checkpoint("bert")), **QUICK).fit(TEXTS, LABELS)
     assert model.report_["precision"] == precision
     assert (model.predict(TEXTS) == np.array(LABELS)).mean() > 0.95

@@ -162,3 +162,12 @@ def test_no_formula_needs_mathjax_and_no_address_is_fetched(path):
             assert not re.search(r"\$[^$\d\s][^$]*\$|\\\(|\\\[", cell.source), cell.source[:80]
             assert "<img" not in cell.source
             assert "![" not in cell.source
+
+
+def test_predicting_and_encoding_do_not_load_the_trainer():
+    code = (
+        "import sys; from workbench import encoders; encoders.encode(['a text']);"
+        "from workbench import inference; print('transformers.trainer' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

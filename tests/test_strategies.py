@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.test_neural import LABELS, QUICK, TEXTS
-from workbench import encoders, strategies, training
+from workbench import encoders, inference, strategies
 from workbench.neural import TextClassifier
 
 FAMILIES = ["bert", "roberta", "gpt2"]
@@ -49,11 +49,11 @@ def test_frozen_layers_and_embeddings_stand_still(checkpoint, family):
 def test_kept_states_give_the_logits_of_the_whole_model(checkpoint, family):
     model = TextClassifier(str(checkpoint(family)), precision="fp32", **QUICK).fit(TEXTS, LABELS)
     rows = model._encoded(TEXTS, np.zeros(len(TEXTS), int))
-    whole = training.logits(model._model, rows, "fp32")
+    whole = inference.logits(model._model, rows, "fp32")
     upper = strategies.Upper(model._model, 1)
     upper.keep_states(rows, "fp32")
     spread = np.ptp(whole, axis=0).min()
-    assert np.allclose(training.logits(upper, rows, "fp32"), whole, atol=0.05 * spread)
+    assert np.allclose(inference.logits(upper, rows, "fp32"), whole, atol=0.05 * spread)
 
 
 def test_adapters_leave_a_plain_checkpoint_with_its_head(checkpoint, tmp_path):

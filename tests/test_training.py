@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tests.test_neural import LABELS, TEXTS
-from workbench import checkpoints, models, training
+from workbench import checkpoints, inference, models, training
 from workbench.batches import Encoded, ShuffledByLength
 from workbench.errors import UserError
 from workbench.neural import NetworkClassifier, TextClassifier
@@ -66,7 +66,7 @@ def test_smoothing_and_class_weights_are_those_of_the_textbook(checkpoint):
     model = network(label_smoothing=0.2, class_weight="balanced", dropout=0.0, epochs=1,
                     learning_rate=1e-12, batch_size=len(TEXTS)).fit(TEXTS, labels)  # fmt: skip
     codes = np.searchsorted(model.classes_, labels)
-    logits = torch.tensor(training.logits(model._model, model._encoded(TEXTS)))
+    logits = torch.tensor(inference.logits(model._model, model._encoded(TEXTS)))
     weight = torch.tensor(len(codes) / (2 * np.bincount(codes)))
     expected = cross_entropy(
         logits, torch.tensor(codes), weight, label_smoothing=0.2, reduction="sum"
@@ -109,6 +109,12 @@ def test_trackers_get_what_the_history_gets(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "runs"))
     network(report_to="tensorboard", epochs=2).fit(TEXTS, LABELS)
     assert list((tmp_path / "runs").rglob("events.out.tfevents.*"))
+    folder = tmp_path / "kept"
+    monkeypatch.setattr(checkpoints, "SECONDS", 0)
+    monkeypatch.setattr(checkpoints.Checkpoints, "remove", lambda self: None)
+    network(report_to="tensorboard", epochs=2, checkpoints=str(folder)).fit(TEXTS, LABELS)
+    assert list(folder.rglob("events.out.tfevents.*"))
+    assert list(folder.glob("checkpoint-*/complete"))
 
 
 def test_settings_are_seen_by_every_tool(checkpoint):

@@ -35,6 +35,11 @@ class Encoded:
     def __getitem__(self, index: int) -> np.ndarray:
         return self.ids[self._starts[index] : self._starts[index] + self.length[index]]
 
+    def places(self, indices: Sequence[int]) -> np.ndarray:
+        """Where the tokens of these texts stand in the flat array, text after text."""
+        starts, lengths = self._starts[indices], self.length[indices]
+        return np.concatenate([np.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)])
+
     def __getitems__(self, indices: Sequence[int]) -> dict:
         """One padded batch: ``input_ids``, ``attention_mask``, and what else is known, in torch."""
         import torch
@@ -43,9 +48,7 @@ class Encoded:
         lengths = self.length[indices]
         real = np.arange(lengths.max()) < lengths[:, None]
         ids = np.full(real.shape, self.padding, np.int64)
-        where = np.concatenate(
-            [np.arange(s, s + n) for s, n in zip(self._starts[indices], lengths, strict=True)]
-        )
+        where = self.places(indices)
         ids[real] = self.ids[where]
         batch = {
             "input_ids": torch.from_numpy(ids),

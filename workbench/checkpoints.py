@@ -27,7 +27,8 @@ class Checkpoints:
     UserError : the folder cannot be written, or holds the checkpoints of another run.
     """
 
-    def __init__(self, settings, train: Encoded) -> None:
+    def __init__(self, settings, train: Encoded, history: History, best) -> None:
+        self._history, self._best = history, best
         self.folder = Path(settings.checkpoints).expanduser() if settings.checkpoints else None
         self._saved = time.monotonic()
         if self.folder is None:
@@ -54,22 +55,23 @@ class Checkpoints:
         """Whether it is time for the next one."""
         return self.folder is not None and time.monotonic() - self._saved >= SECONDS
 
-    def write(self, save: Callable, step: int, history: History, best) -> None:
+    def write(self, save: Callable, step: int) -> None:
         """Let `Trainer` save, add what it does not know of; a full disk never ends a training."""
         import torch
 
         place = self.folder / f"checkpoint-{step}"
         try:
             save()
-            history.save(place / "history.jsonl")
-            torch.save({k: vars(best)[k] for k in ("loss", "waited", "weights")}, place / "best.pt")
+            self._history.save(place / "history.jsonl")
+            best = {name: getattr(self._best, name) for name in ("loss", "waited", "weights")}
+            torch.save(best, place / "best.pt")
             (place / _COMPLETE).touch()
         except (OSError, RuntimeError) as error:
             shutil.rmtree(place, ignore_errors=True)
             warnings.warn(f"No checkpoint could be written: {error}", stacklevel=2)
         self._saved = time.monotonic()
 
-    def restore(self, history: History, best) -> str | None:
+    def restore(self) -> str | None:
         """The last complete checkpoint, its history and best weights read; None without one."""
         import torch
 
@@ -82,8 +84,8 @@ class Checkpoints:
         if not found:
             return None
         place = found[max(found)]
-        history[:] = History.load(place / "history.jsonl")
-        vars(best).update(torch.load(place / "best.pt", weights_only=True))
+        self._history[:] = History.load(place / "history.jsonl")
+        vars(self._best).update(torch.load(place / "best.pt", weights_only=True))
         return str(place)
 
     def remove(self) -> None:

@@ -155,7 +155,7 @@ def _ready(path: str, stamp: tuple):
     """Tokenizer and model of the encoder used last, in the type in which it is fastest."""
     import torch
 
-    from workbench.training import precision
+    from workbench.inference import precision
 
     model = load(path)
     if precision() == "bf16":

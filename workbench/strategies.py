@@ -9,7 +9,8 @@ import torch
 import transformers
 from torch import nn
 
-from workbench.batches import Encoded, by_length
+from workbench import inference
+from workbench.batches import Encoded
 from workbench.errors import UserError
 
 HEADS = ("classifier", "score", "classification_head", "pre_classifier", "pooler")
@@ -111,23 +112,13 @@ class Upper(nn.Module):
 
     def keep_states(self, rows: Encoded, precision: str) -> None:
         """Compute what the frozen layers say of every text, once: float16, flat like the ids."""
-        rows.states = torch.empty(len(rows.ids), self.model.config.hidden_size, dtype=torch.float16)
-        device = next(self.model.parameters()).device
-        self.model.eval()
-        ends = rows.length.cumsum()
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, torch.bfloat16, precision == "bf16"),
-        ):
-            for batch in by_length(rows.length):
-                inputs = rows.__getitems__(batch)
-                inputs = {k: inputs[k].to(device) for k in ("input_ids", "attention_mask")}
-                states = self._lower(inputs).half().cpu()
-                for i, state in zip(batch, states, strict=True):
-                    n = rows.length[i]
-                    rows.states[ends[i] - n : ends[i]] = state[:n]
+        states = torch.empty(len(rows.ids), self.model.config.hidden_size, dtype=torch.float16)
+        for batch, found in inference.answers(self.model, rows, precision, self._lower):
+            states[rows.places(batch)] = found.half().cpu()
+        rows.states = states
 
-    def _lower(self, inputs: dict) -> torch.Tensor:
+    def _lower(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """States of the real tokens, one after the other."""
         caught = []
 
         def catch(_, given):
@@ -136,9 +127,9 @@ class Upper(nn.Module):
 
         hook = self._stack[0][self._below].register_forward_pre_hook(catch)
         try:
-            self.model.base_model(**inputs)
+            self.model.base_model(input_ids=input_ids, attention_mask=attention_mask)
         except _Enough:
-            return caught[0]
+            return caught[0][attention_mask.bool()]
         finally:
             hook.remove()
 

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,8 +10,8 @@ import transformers
 from torch.nn.functional import cross_entropy
 from transformers.trainer_utils import EvalLoopOutput
 
-from workbench import checkpoints, runs, speed
-from workbench.batches import Encoded, ShuffledByLength, by_length
+from workbench import checkpoints, inference, runs, speed
+from workbench.batches import Encoded, ShuffledByLength
 from workbench.errors import UserError, unknown
 from workbench.history import History
 
@@ -37,7 +38,7 @@ def fit(
     ----------
     model : a module from the keys of a batch, without its labels, to an output with ``logits``.
     history : receives the rows; ``prefix`` names them: ``"mlm_"`` makes ``mlm_loss``.
-    settings : an estimator with the settings of `neural.TorchClassifier`.
+    settings : an estimator with the settings of `estimator.TorchClassifier`.
     rates : from the name of a parameter to its share of the learning rate.
     collate : what becomes of a batch before the model sees it.
     inner : the model of `transformers` inside of `model`, where that is a wrapper.
@@ -56,8 +57,8 @@ def fit(
     ):  # fmt: skip
         if getattr(settings, name) not in known:
             raise unknown(name, getattr(settings, name), known)
-    kept = checkpoints.Checkpoints(settings, train)
-    best = _Best(settings.patience, prefix)
+    best = _Best(settings.patience)
+    kept = checkpoints.Checkpoints(settings, train, history, best)
     rows = [train] if validation is None else [train, validation]
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -65,41 +66,44 @@ def fit(
     ):
         trainer = _Trainer(
             model=model, train_dataset=train, eval_dataset=validation, data_collator=collate,
-            args=_arguments(model, train, settings, kept.folder or folder, validation),
+            args=_arguments(model, train, settings, kept.folder or _place(settings) or folder,
+                            validation),
             compute_loss_func=_loss(class_weights, settings.label_smoothing),
             callbacks=[_Reporter(history, prefix), best, *callbacks],
         )  # fmt: skip
-        trainer.prepare(settings, rates, dropout, kept, history, best)
+        trainer.prepare(settings, rates, dropout, kept)
         trainer.remove_callback(transformers.PrinterCallback)
-        trainer.train(resume_from_checkpoint=kept.restore(history, best))
+        trainer.train(resume_from_checkpoint=kept.restore())
         best.restore(model)
         trainer.release()
     kept.remove()
     model.eval()
     return {
         **train.report(), **parameter_counts(model),
-        "precision": precision(settings.precision),
+        "precision": inference.precision(settings.precision),
         "batch_pieces": trainer.pieces,
     }  # fmt: skip
 
 
 def _arguments(model, train: Encoded, settings, folder: str, validation):
     steps = max(1, int(np.ceil(len(train) / settings.batch_size) * settings.epochs))
-    if settings.report_to != "none":
-        # TensorBoard writes below the output folder, which must not vanish with the training.
-        folder = runs.root_folder() / "tensorboard"
     return transformers.TrainingArguments(
         output_dir=str(folder), num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_size, warmup_steps=int(settings.warmup * steps),
         learning_rate=settings.learning_rate or default_rate(model),
         lr_scheduler_type=SCHEDULES[settings.schedule],
         max_grad_norm=settings.max_grad_norm or 0.0,
-        bf16=precision(settings.precision) == "bf16", use_cpu=not speed.accelerated(),
+        bf16=inference.precision(settings.precision) == "bf16", use_cpu=not speed.accelerated(),
         logging_steps=max(1, steps // 50), logging_nan_inf_filter=False,
         eval_strategy="epoch" if validation else "no", save_strategy="no", save_total_limit=2,
         report_to=settings.report_to, run_name=type(settings).__name__, disable_tqdm=True,
         seed=settings.seed, remove_unused_columns=False, dataloader_pin_memory=False,
     )  # fmt: skip
+
+
+def _place(settings) -> Path | None:
+    # TensorBoard writes below the output folder, which must not vanish with the training.
+    return None if settings.report_to == "none" else runs.root_folder() / "tensorboard"
 
 
 def _loss(class_weights: np.ndarray | None, smoothing: float) -> Callable:
@@ -127,9 +131,8 @@ class _Loader(torch.utils.data.DataLoader):
 class _Trainer(transformers.Trainer):
     """`Trainer` with our batches, our groups of parameters, and an eye on loss and memory."""
 
-    def prepare(self, settings, rates, dropout, kept, history, best) -> None:
-        self._settings, self._rates, self._dropout = settings, rates, dropout
-        self._kept, self._history, self._best = kept, history, best
+    def prepare(self, settings, rates, dropout, kept) -> None:
+        self._settings, self._rates, self._dropout, self._kept = settings, rates, dropout, kept
         self.pieces = 1
 
     def release(self) -> None:
@@ -165,7 +168,7 @@ class _Trainer(transformers.Trainer):
     def training_step(self, model, inputs, num_items_in_batch=None):
         """Forward and backward; a loss that is no number ends the training."""
         self._dropout.restart(self.state.global_step)
-        loss = self._in_pieces(model, self._prepare_inputs(inputs), num_items_in_batch)
+        loss = self._in_pieces(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise self._diverged(float(loss))
         if self._settings.l1:
@@ -214,7 +217,7 @@ class _Trainer(transformers.Trainer):
     def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **options):
         """Loss and accuracy by the code that predicts, each text counted once."""
         rows = self.eval_dataset
-        found = logits(self.model, rows, precision(self._settings.precision)).astype(np.float32)
+        found = inference.logits(self.model, rows, self._settings.precision).astype(np.float32)
         labels = torch.from_numpy(rows.codes)
         metrics = {
             f"{metric_key_prefix}_loss": float(cross_entropy(torch.from_numpy(found), labels)),
@@ -225,8 +228,8 @@ class _Trainer(transformers.Trainer):
     def _save_checkpoint(self, model, trial) -> None:
         self._kept.write(
             lambda: super(_Trainer, self)._save_checkpoint(model, trial),
-            self.state.global_step, self._history, self._best,
-        )  # fmt: skip
+            self.state.global_step,
+        )
 
     def _maybe_log_save_evaluate(self, *args, **options):
         # A checkpoint right after a report: nothing that was summed up since then is lost. At the
@@ -282,7 +285,7 @@ class _Reporter(transformers.TrainerCallback):
 class _Best(transformers.TrainerCallback):
     """Early stopping on the validation loss; the best weights are kept in memory."""
 
-    def __init__(self, patience: int | None, prefix: str) -> None:
+    def __init__(self, patience: int | None) -> None:
         self.patience, self.loss, self.waited, self.weights = patience, np.inf, 0, None
 
     def on_evaluate(self, args, state, control, metrics=None, model=None, **_):
@@ -312,33 +315,3 @@ def parameter_counts(model) -> dict[str, int]:
 def default_rate(model) -> float:
     """1e-4 below 50 million parameters, 2e-5 above (Devlin et al. 2019 for BERT)."""
     return 1e-4 if parameter_counts(model)["parameters"] < 50e6 else 2e-5
-
-
-def precision(wanted: str = "auto") -> str:
-    """``"bf16"`` where the processor has units for it; emulated bf16 is slower than fp32."""
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    units = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    found = (getattr(torch.cpu, name, lambda: False)() for name in units)
-    return "bf16" if any(found) else "fp32"
-
-
-def logits(model, rows: Encoded, wanted: str = "auto") -> np.ndarray:
-    """What `model` says of each text, shape (n, classes), in batches of like length."""
-    device = next(model.parameters()).device
-    training, found = model.training, None
-    model.eval()
-    with (
-        torch.inference_mode(),
-        torch.autocast(device.type, torch.bfloat16, precision(wanted) == "bf16"),
-        speed.first_token_only(model),
-    ):
-        for batch in by_length(rows.length):
-            inputs = {k: v.to(device) for k, v in rows.__getitems__(batch).items() if k != "labels"}
-            scores = model(**inputs).logits.double().cpu().numpy()
-            found = np.empty((len(rows), scores.shape[1])) if found is None else found
-            found[batch] = scores
-    model.train(training)
-    return found
