@@ -1,0 +1,82 @@
+"""What every widget has in common: alive in a notebook, a still picture everywhere else."""
+
+import html
+import os
+from abc import ABC, abstractmethod
+
+from workbench.errors import UserError
+
+COLOURS = {"good": "#009E73", "bad": "#D55E00", "plain": "inherit"}
+
+
+def live() -> bool:
+    """Whether a person sits in front of this notebook.
+
+    JupyterLab, Notebook 7 and VS Code send the id of a cell with it; papermill and nbconvert do not.
+    ``WORKBENCH_WIDGETS=on`` or ``off`` decides for a front end that this does not know.
+    """
+    given = os.environ.get("WORKBENCH_WIDGETS", "").lower()
+    if given in ("on", "off"):
+        return given == "on"
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    kernel = getattr(get_ipython(), "kernel", None)
+    return kernel is not None and "cellId" in (kernel.get_parent() or {}).get("metadata", {})
+
+
+def toolkit():
+    """The module `ipywidgets`.
+
+    Raises
+    ------
+    UserError : it is missing; the sentence says where to install it.
+    """
+    try:
+        import ipywidgets
+    except ImportError as error:
+        raise UserError(
+            "The widgets need ipywidgets in the environment of this kernel and in that of "
+            "JupyterLab: pip install ipywidgets anywidget, then reload the page."
+        ) from error
+    return ipywidgets
+
+
+def escape(text: object) -> str:
+    """What a person wrote is shown as written: never as markup."""
+    return html.escape(str(text))
+
+
+def table_html(frame, caption: str = "") -> str:
+    """A `pandas.DataFrame` as an escaped table; what is wider than the page scrolls."""
+    markup = frame.to_html(border=0, escape=True, na_rep="–")
+    if caption:
+        markup = markup.replace("<thead>", f"<caption>{escape(caption)}</caption><thead>", 1)
+    return f'<div style="overflow-x:auto">{markup}</div>'
+
+
+def sentence(text: str, kind: str = "plain") -> str:
+    """One sentence of status, good or bad news in colour and in a sign."""
+    sign = {"good": "✓ ", "bad": "✗ ", "plain": ""}[kind]
+    return f'<span role="status" style="color:{COLOURS[kind]}">{sign}{escape(text)}</span>'
+
+
+class Shown(ABC):
+    """A state that can be looked at: by widgets where a person sits, by a still picture elsewhere."""
+
+    @abstractmethod
+    def view(self):
+        """A new tree of widgets onto the state; it may be thrown away at any time."""
+
+    @abstractmethod
+    def still(self) -> dict:
+        """The same as a MIME bundle that needs no kernel: at least ``text/html`` and ``text/plain``."""
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        if live():
+            display(self.view())
+        else:
+            display(self.still(), raw=True)
