@@ -61,9 +61,12 @@ def test_conda_takes_the_same_set():
 
 
 def test_every_import_is_a_declared_dependency():
-    known = {"sklearn": "scikit-learn", "smart_open": "gensim", "huggingface_hub": "transformers"}
+    known = {
+        "sklearn": "scikit-learn", "smart_open": "gensim", "huggingface_hub": "transformers",
+        "IPython": "ipykernel", "traitlets": "ipykernel",
+    }  # fmt: skip
     declared = {r.name.lower() for r in requirements()}
-    for path in (ROOT / "workbench").glob("*.py"):
+    for path in (ROOT / "workbench").rglob("*.py"):
         for name in imported(path):
             top = name.split(".")[0]
             if top not in sys.stdlib_module_names and top != "workbench":
@@ -81,11 +84,9 @@ def imported(path: Path) -> set[str]:
 
 
 def test_modules_import_each_other_without_circles():
-    modules = {path.stem: path for path in (ROOT / "workbench").glob("*.py")}
-    edges = {
-        name: {n.split(".")[1] for n in imported(path) if n.startswith("workbench.")} & set(modules)
-        for name, path in modules.items()
-    }
+    files = (p.relative_to(ROOT) for p in (ROOT / "workbench").rglob("*.py"))
+    modules = {".".join(path.with_suffix("").parts): ROOT / path for path in files}
+    edges = {name: imported(path) & set(modules) for name, path in modules.items()}
     done, waiting = set(), dict(edges)
     while free := [name for name, needs in waiting.items() if needs <= done]:
         done |= set(free)
@@ -95,11 +96,11 @@ def test_modules_import_each_other_without_circles():
 
 def test_one_importer_each_of_papermill_and_ipywidgets():
     users = {
-        package: [p.stem for p in (ROOT / "workbench").glob("*.py") if package in imported(p)]
+        package: [p.stem for p in (ROOT / "workbench").rglob("*.py") if package in imported(p)]
         for package in ("papermill", "ipywidgets")
     }
     assert users["papermill"] == ["worker"]
-    assert users["ipywidgets"] in ([], ["widgets"])
+    assert users["ipywidgets"] == ["base"]
 
 
 def test_importing_the_package_is_light():
@@ -109,12 +110,26 @@ def test_importing_the_package_is_light():
 
 
 @pytest.mark.parametrize(
-    "module", ["text", "history", "data", "models", "evaluate", "runs", "plots"]
+    "module",
+    [
+        "text",
+        "history",
+        "data",
+        "models",
+        "evaluate",
+        "runs",
+        "plots",
+        "widgets.pickers",
+        "widgets.panel",
+        "widgets.browser",
+        "widgets.tryit",
+        "widgets.switchboard",
+    ],
 )
 def test_torch_is_imported_only_where_it_is_used(module):
-    code = f"import sys; from workbench import {module}; print('torch' in sys.modules)"
+    code = f"import sys, workbench.{module}; print({{'torch', 'ipywidgets'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert done.stdout.strip() == "set()"
 
 
 # --- notebooks -----------------------------------------------------------------------------------

@@ -63,7 +63,9 @@ class Checkpoints:
         try:
             save()
             self._history.save(place / "history.jsonl")
-            best = {name: getattr(self._best, name) for name in ("loss", "waited", "weights")}
+            best = {
+                name: getattr(self._best, name) for name in ("loss", "waited", "step", "weights")
+            }
             torch.save(best, place / "best.pt")
             (place / _COMPLETE).touch()
         except (OSError, RuntimeError) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench import hub
+from workbench import control, hub
 from workbench.batches import Encoded, by_length, tokenize
 from workbench.errors import UserError
 
@@ -172,6 +172,7 @@ def _encode(texts: list[str], path: str, max_length: int) -> np.ndarray:
     vectors = np.empty((len(texts), model.config.hidden_size), np.float32)
     with torch.inference_mode():
         for batch in by_length(rows.length):
+            control.check()
             inputs = {k: v.to(model.device) for k, v in rows.__getitems__(batch).items()}
             states = model(**inputs).last_hidden_state.float()
             mask = inputs["attention_mask"].unsqueeze(-1)

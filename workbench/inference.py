@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from workbench import speed
+from workbench import control, speed
 from workbench.batches import Encoded, by_length
 
 
@@ -26,13 +26,19 @@ def precision(wanted: str = "auto") -> str:
 def answers(
     model, rows: Encoded, wanted: str = "auto", ask: Callable | None = None
 ) -> Iterator[tuple[np.ndarray, object]]:
-    """Batch by batch, the numbers of its texts and what `model`, or `ask`, says of them."""
+    """Batch by batch, the numbers of its texts and what `model`, or `ask`, says of them.
+
+    Raises
+    ------
+    control.Stopped : between two batches, when somebody asked for it.
+    """
     device = next(model.parameters()).device
     bf16 = precision(wanted) == "bf16"
     was_training = model.training
     model.eval()
     try:
         for batch in by_length(rows.length):
+            control.check()
             inputs = {k: v.to(device) for k, v in rows.__getitems__(batch).items() if k != "labels"}
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, bf16):
                 answer = (ask or model)(**inputs)

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from sklearn.metrics import f1_score
 from torch.nn.functional import cross_entropy
 from transformers.trainer_utils import EvalLoopOutput
 
-from workbench import checkpoints, inference, runs, speed
+from workbench import checkpoints, control, inference, runs, speed
 from workbench.batches import Encoded, ShuffledByLength
 from workbench.errors import UserError, unknown
 from workbench.history import History
@@ -45,12 +46,15 @@ def fit(
 
     Returns
     -------
-    dict : what went into the training and what it did about memory, for ``report_``.
+    dict : what went into the training, what it did about memory and where it ended, for
+        ``report_``. Who is stopped from outside (see `control`) keeps the weights of the lowest
+        validation loss so far, or the last ones where nothing was validated yet.
 
     Raises
     ------
     UserError : a setting is unknown, the loss is no longer finite, or memory is too small for one
         text.
+    control.Stopped : before the first step was done.
     """
     for name, known in (
         ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS),
@@ -73,15 +77,16 @@ def fit(
         )  # fmt: skip
         trainer.prepare(settings, rates, dropout, kept)
         trainer.remove_callback(transformers.PrinterCallback)
-        trainer.train(resume_from_checkpoint=kept.restore())
-        best.restore(model)
+        stopped = trainer.run(kept.restore())
+        best.restore(model, stopped)
         trainer.release()
     kept.remove()
     model.eval()
     return {
         **train.report(), **parameter_counts(model),
         "precision": inference.precision(settings.precision),
-        "batch_pieces": trainer.pieces,
+        "batch_pieces": trainer.pieces, "stopped": stopped,
+        "steps": trainer.state.global_step, "kept_step": best.kept or trainer.state.global_step,
     }  # fmt: skip
 
 
@@ -135,11 +140,21 @@ class _Trainer(transformers.Trainer):
         self._settings, self._rates, self._dropout, self._kept = settings, rates, dropout, kept
         self.pieces = 1
 
+    def run(self, checkpoint: str | None) -> bool:
+        """Train; whether it was stopped from outside before the end."""
+        try:
+            self.train(resume_from_checkpoint=checkpoint)
+        except control.Stopped:
+            if not self.state.global_step:
+                raise
+            self.callback_handler.on_train_end(self.args, self.state, self.control)
+            return True
+        return False
+
     def release(self) -> None:
         """Give back gradients and moments: three times the weights, of no use when fitted."""
         self.model.zero_grad(set_to_none=True)
-        self.accelerator.free_memory()
-        self.optimizer = self.lr_scheduler = None
+        self.optimizer.state.clear()
 
     def get_train_dataloader(self):
         sampler = ShuffledByLength(
@@ -181,10 +196,10 @@ class _Trainer(transformers.Trainer):
         at_once = positions if speed.accelerated() else POSITIONS_AT_ONCE
         pieces = max(self.pieces, -(-positions // at_once))
         try:
-            losses = [
-                super(_Trainer, self).training_step(model, piece, num_items_in_batch)
-                for piece in _cut(inputs, pieces)
-            ]
+            losses = []
+            for piece in _cut(inputs, pieces):
+                control.check()
+                losses.append(super().training_step(model, piece, num_items_in_batch))
         except (MemoryError, RuntimeError) as error:
             if not _is_about_memory(error):
                 raise
@@ -215,15 +230,17 @@ class _Trainer(transformers.Trainer):
         )
 
     def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **options):
-        """Loss and accuracy by the code that predicts, each text counted once."""
+        """Loss, accuracy and macro F1 by the code that predicts, each text counted once."""
         rows = self.eval_dataset
         found = inference.logits(self.model, rows, self._settings.precision).astype(np.float32)
-        labels = torch.from_numpy(rows.codes)
+        labels, predicted = torch.from_numpy(rows.codes), found.argmax(1)
         metrics = {
-            f"{metric_key_prefix}_loss": float(cross_entropy(torch.from_numpy(found), labels)),
-            f"{metric_key_prefix}_accuracy": float((found.argmax(1) == rows.codes).mean()),
+            "loss": float(cross_entropy(torch.from_numpy(found), labels)),
+            "accuracy": float((predicted == rows.codes).mean()),
+            "macro_f1": float(f1_score(rows.codes, predicted, average="macro", zero_division=0)),
         }
-        return EvalLoopOutput(None, None, metrics, len(rows))
+        named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
+        return EvalLoopOutput(None, None, named, len(rows))
 
     def _save_checkpoint(self, model, trial) -> None:
         self._kept.write(
@@ -277,30 +294,39 @@ class _Reporter(transformers.TrainerCallback):
 
     def on_evaluate(self, args, state, control, metrics=None, **_):
         scores = {
-            f"validation_{self.prefix}{key}": metrics[f"eval_{key}"] for key in ("loss", "accuracy")
+            f"validation_{self.prefix}{key}": metrics[f"eval_{key}"]
+            for key in ("loss", "accuracy", "macro_f1")
         }
         self.history.report(step=state.global_step, epoch=state.epoch, **scores)
 
 
 class _Best(transformers.TrainerCallback):
-    """Early stopping on the validation loss; the best weights are kept in memory."""
+    """Early stopping on the validation loss; the best weights are kept in memory.
+
+    They are also kept for whoever may stop the training by hand.
+    """
 
     def __init__(self, patience: int | None) -> None:
         self.patience, self.loss, self.waited, self.weights = patience, np.inf, 0, None
+        self.step = self.kept = 0
+        self._needed = patience is not None or control.watched()
 
     def on_evaluate(self, args, state, control, metrics=None, model=None, **_):
-        if self.patience is None:
+        if not self._needed:
             return
         if metrics["eval_loss"] < self.loss:
-            self.loss, self.waited = metrics["eval_loss"], 0
+            self.loss, self.waited, self.step = metrics["eval_loss"], 0, state.global_step
             self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
         else:
             self.waited += 1
-            control.should_training_stop |= self.waited >= self.patience
+            if self.patience is not None:
+                control.should_training_stop |= self.waited >= self.patience
 
-    def restore(self, model) -> None:
-        if self.weights is not None:
+    def restore(self, model, stopped: bool) -> None:
+        """Give `model` its best weights, where early stopping or a stop by hand asks for them."""
+        if self.weights is not None and (stopped or self.patience is not None):
             model.load_state_dict(self.weights)
+            self.kept = self.step
 
 
 def parameter_counts(model) -> dict[str, int]:

@@ -12,7 +12,7 @@ COLOURS = {"good": "#009E73", "bad": "#D55E00", "plain": "inherit"}
 def live() -> bool:
     """Whether a person sits in front of this notebook.
 
-    JupyterLab, Notebook 7 and VS Code send the id of a cell with it; papermill and nbconvert do not.
+    JupyterLab, Notebook 7 and VS Code send the id of the cell; papermill and nbconvert do not.
     ``WORKBENCH_WIDGETS=on`` or ``off`` decides for a front end that this does not know.
     """
     given = os.environ.get("WORKBENCH_WIDGETS", "").lower()
@@ -63,7 +63,7 @@ def sentence(text: str, kind: str = "plain") -> str:
 
 
 class Shown(ABC):
-    """A state that can be looked at: by widgets where a person sits, by a still picture elsewhere."""
+    """A state to look at: through widgets where a person sits, as a still picture elsewhere."""
 
     @abstractmethod
     def view(self):
@@ -71,7 +71,7 @@ class Shown(ABC):
 
     @abstractmethod
     def still(self) -> dict:
-        """The same as a MIME bundle that needs no kernel: at least ``text/html`` and ``text/plain``."""
+        """The same as a MIME bundle that needs no kernel, at least in HTML and in plain text."""
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
