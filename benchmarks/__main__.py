@@ -28,6 +28,7 @@ PAIRS = [
     ("encode/ours/books", "encode/sentence-transformers/books"),
     ("word2vec/ours", "word2vec/gensim"),
     ("perceptron/ours", "perceptron/scikit-learn"),
+    ("panel/with", "panel/without"),
 ]
 
 

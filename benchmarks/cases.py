@@ -203,6 +203,57 @@ def matrix_products(kind: str) -> dict:
     return {"seconds": seconds, "per second": 200 * 2 * 1024 * 384 * 1536 / seconds / 1e9}
 
 
+# --- the panel ----------------------------------------------------------------------------------
+
+
+def panel(watched: bool) -> dict:
+    """Fine-tuning in a kernel, with a panel that redraws 2,000 points, or without one."""
+    from jupyter_client.manager import start_new_kernel
+
+    code = f"from benchmarks import cases; print(cases.fit_in_kernel({watched}))"
+    manager, client = start_new_kernel(kernel_name="python3", cwd=str(Path(__file__).parents[1]))
+    try:
+        printed = []
+        client.execute_interactive(
+            code, timeout=600,
+            output_hook=lambda m: printed.append(m["content"].get("text", "")),
+        )  # fmt: skip
+        seconds = float("".join(printed).split()[-1])
+    finally:
+        manager.shutdown_kernel(now=True)
+    return {"seconds": seconds, "per second": 1280 / seconds}
+
+
+def fit_in_kernel(watched: bool) -> float:
+    """Seconds of one `fit`; the curve of 2,000 points that is drawn beside it stands for any."""
+    from workbench.history import History
+    from workbench.neural import TextClassifier
+    from workbench.widgets import TrainingPanel, base
+
+    some, labels = texts("sst2", 1280)
+    model = TextClassifier(epochs=1)
+    model.fit(some[:16], labels[:16])  # imports
+    seconds = []
+
+    def work():
+        history = History()
+        for step in range(1, 2001):
+            history.report(step=step, steps=2000, mlm_loss=1 / step)
+        started = time.perf_counter()
+        model.fit(some, labels)
+        seconds.append(time.perf_counter() - started)
+        return model
+
+    if watched:
+        base.live = lambda: True
+        shown = TrainingPanel(work)
+        shown._ipython_display_()
+        shown.run()
+    else:
+        work()
+    return seconds[0]
+
+
 CASES = {
     "machine": {
         "products/float32": (matrix_products, {"kind": "float32"}),
@@ -240,6 +291,10 @@ CASES = {
         "word2vec/gensim": (word2vec_theirs, {}),
         "perceptron/ours": (perceptron_ours, {}),
         "perceptron/scikit-learn": (perceptron_theirs, {}),
+    },
+    "panel": {
+        "panel/with": (panel, {"watched": True}),
+        "panel/without": (panel, {"watched": False}),
     },
     "growth": {
         "growth/1000": (growth, {"count": 1000}),
