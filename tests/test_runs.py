@@ -59,3 +59,17 @@ def test_a_folder_in_the_way_is_told(tmp_path):
 def test_no_run_folder(tmp_path):
     with pytest.raises(UserError, match="is no run folder"):
         runs.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{}", '{"name": "cut o', "\xff"])
+def test_an_unreadable_run_does_not_hide_the_others(tmp_path, content):
+    (tmp_path / "20200101-000000-00-broken").mkdir()
+    broken = tmp_path / "20200101-000000-00-broken" / "run.json"
+    broken.write_text(content, encoding="latin-1")
+    (broken.parent / "metrics.json").write_text("{}")
+    runs.save("m", root=tmp_path)
+    found, sentences = runs.survey(tmp_path)
+    assert [run.name for run in found] == ["m"]
+    assert len(sentences) == 1
+    assert "broken' is no run folder" in sentences[0]
+    assert runs.list_runs(tmp_path) == found

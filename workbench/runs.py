@@ -103,16 +103,27 @@ def load(path: str | Path) -> Run:
     try:
         info = json.loads((path / "run.json").read_text(encoding="utf-8"))
         metrics = json.loads((path / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return Run(path, str(info["name"]), {**info}, {**metrics})
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(
-            f"'{path}' is no run folder: run.json or metrics.json is missing."
+            f"'{path}' is no run folder: run.json or metrics.json is missing or cannot be read."
         ) from error
-    return Run(path, info["name"], info, metrics)
 
 
 def list_runs(root: str | Path | None = None) -> list[Run]:
-    """Every finished run below `root`, oldest first."""
-    return [load(path.parent) for path in sorted(root_folder(root).glob("[!.]*/run.json"))]
+    """Every finished run below `root` that can be read, oldest first."""
+    return survey(root)[0]
+
+
+def survey(root: str | Path | None = None) -> tuple[list[Run], list[str]]:
+    """What `list_runs` finds, and a sentence for each folder that cannot be read."""
+    found, broken = [], []
+    for path in sorted(root_folder(root).glob("[!.]*/run.json")):
+        try:
+            found.append(load(path.parent))
+        except UserError as error:
+            broken.append(str(error))
+    return found, broken
 
 
 @cache

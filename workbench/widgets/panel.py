@@ -11,7 +11,7 @@ import pandas as pd
 from workbench import control, plots
 from workbench.errors import UserError
 from workbench.history import History
-from workbench.widgets import base
+from workbench.widgets import base, keys
 
 SECONDS = 0.25  # between two pictures, or longer: a picture may cost a hundredth of the time
 METRICS = ("accuracy", "macro_f1")
@@ -72,6 +72,8 @@ class Attempt(threading.Thread):
             kept, done = report["kept_step"], report["steps"]
             which = "the last step" if kept == done else f"step {kept}, the best on validation"
             return f"Stopped after {done} steps; the weights of {which} are kept.", "good"
+        if self.asked_to_stop.is_set():
+            return "Stopped; what was learned so far is kept.", "good"
         return f"Trained in {_clock(self.seconds)}.", "good"
 
 
@@ -216,7 +218,7 @@ class TrainingPanel(base.Shown):
             f"<p>{base.escape(words)}</p>{plots.picture(figure)}{bundle['text/html']}"
             f"<details><summary>Data</summary>{table}</details>"
         )
-        bundle["text/plain"] += f"\n{words}"
+        bundle["text/plain"] = f"Chart: loss over the steps. {words}"
         return bundle
 
     def _ipython_display_(self) -> None:
@@ -293,10 +295,11 @@ class _Controls:
         self._train.on_click(lambda _: self._start())
         self._stop.on_click(lambda _: (panel.stop(), self.refresh()))
         self._metric.observe(self._choose, "value")
-        self.box = widgets.VBox(
+        box = widgets.VBox(
             [widgets.HBox([self._train, self._stop, self._metric, self._bar]),
              self._status, self._reading, self._curve]
         )  # fmt: skip
+        self.box = keys.kept(box)
 
     def _start(self) -> None:
         self._panel.start()

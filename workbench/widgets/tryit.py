@@ -1,0 +1,240 @@
+"""A text that a person writes: what trained models say of it, and which words that rests on."""
+
+import threading
+
+from workbench import control, explain
+from workbench.errors import UserError
+from workbench.plots import COLOURS
+from workbench.widgets import base, keys
+
+PAUSE = 0.8  # seconds without typing after which the words are left out one by one
+LEAST = 0.01  # a word that moves the probability by less is not marked
+MOST_CLASSES = 6  # shown for each model
+BAR = 20  # characters of a probability of 1
+RGB = {True: "0,114,178", False: "213,94,0"}  # for and against: the first two of plots.COLOURS
+
+
+class TryIt(base.Shown):
+    """What one or several trained models say of a text, side by side, and what that rests on.
+
+    Probabilities appear while a person types; the words are marked by `explain.occlusion` in a
+    thread, after a pause or at the button, and the newest text wins.
+
+    Parameters
+    ----------
+    models : a fitted classifier, or several by name.
+    text : what stands there at first; it may be empty.
+
+    Raises
+    ------
+    UserError : a model is not trained, or gives no probabilities.
+    """
+
+    def __init__(self, models, *, text: str = "") -> None:
+        self.models = dict(models) if isinstance(models, dict) else {"model": models}
+        for name, model in self.models.items():
+            if not hasattr(model, "classes_"):
+                raise UserError(f"'{name}' is not trained yet: call its fit before trying it.")
+            if not hasattr(model, "predict_proba"):
+                raise UserError(f"'{name}' gives no probabilities: it has no predict_proba.")
+        self._value, self._views = str(text), []
+        # Two predictions of one model at once would switch its dropout on and off under each other.
+        self._lock, self._superseded = threading.Lock(), threading.Event()
+
+    @property
+    def value(self) -> str:
+        """The text; setting it asks the models anew."""
+        return self._value
+
+    @value.setter
+    def value(self, text: str) -> None:
+        if text != self._value:
+            self._value = text
+            self._superseded.set()
+            answered = self._answered()
+            for view in self._views:
+                view.show(answered)
+            self._explain_later(PAUSE)
+
+    def answers(self, text: str):
+        """A `pandas.DataFrame` of probabilities: a row a model, a column a class."""
+        import pandas as pd
+
+        with self._lock:
+            rows = {
+                name: dict(zip(map(str, m.classes_), m.predict_proba([text])[0], strict=True))
+                for name, m in self.models.items()
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+    def explain(self, text: str) -> dict[str, explain.Occlusion]:
+        """What each model's answer rests on, by its name."""
+        found = {}
+        for name, model in self.models.items():
+            control.check()
+            with self._lock:
+                found[name] = explain.occlusion(model, text)
+        return found
+
+    def view(self):
+        view = _View(self)
+        self._views.append(view)
+        view.show(self._answered())
+        self._explain_later()
+        return keys.kept(view.box)
+
+    def still(self) -> dict:
+        if not self.value.strip():
+            note = "No text yet: give one as TryIt(models, text=…)."
+            return {"text/html": base.sentence(note), "text/plain": note}
+        answers = self.answers(self.value)
+        markup = f'<blockquote style="white-space:pre-wrap">{base.escape(self.value)}</blockquote>'
+        markup += answers_html(answers) + rests_html(self.explain(self.value))
+        return {"text/html": markup, "text/plain": answers.round(3).to_string()}
+
+    def _answered(self) -> str:
+        if not self.value.strip():
+            return ""
+        try:
+            return answers_html(self.answers(self.value))
+        except Exception as error:
+            return _told(error)
+
+    def _explain_later(self, pause: float = 0.0) -> None:
+        """Explain the text in a thread, after `pause` seconds; whatever was begun is given up."""
+        self._superseded.set()
+        self._superseded = newer = threading.Event()
+        threading.Thread(target=self._explain, args=(self.value, newer, pause), daemon=True).start()
+
+    def _explain(self, text: str, newer: threading.Event, pause: float) -> None:
+        if newer.wait(pause):
+            return
+        markup = ""
+        try:
+            if text.strip():
+                with control.supervised(newer, lambda row: None):
+                    markup = rests_html(self.explain(text))
+        except control.Stopped:
+            return
+        except Exception as error:
+            markup = _told(error)
+        for view in self._views:
+            if not newer.is_set():
+                view.rests.value = markup
+
+
+class _View:
+    """The widgets of one place where a `TryIt` is shown."""
+
+    def __init__(self, trial: TryIt) -> None:
+        kit, self._trial = base.toolkit(), trial
+        self.area = kit.Textarea(
+            value=trial.value, description="Text", placeholder="Type or paste a text", rows=4,
+            layout=kit.Layout(width="100%"),
+        )  # fmt: skip
+        self.button = kit.Button(
+            description="What does it rest on?", tooltip="Leave out one word after the other",
+            layout=kit.Layout(width="auto", align_self="flex-start"),
+        )  # fmt: skip
+        self.answers, self.rests = kit.HTML(), kit.HTML()
+        parts = [self.area, self.answers, self.button, self.rests]
+        self.box = kit.VBox(parts, layout=kit.Layout(max_width="900px"))
+        self.area.observe(lambda change: setattr(trial, "value", change["new"]), "value")
+        self.button.on_click(lambda _: self._explain())
+
+    def show(self, answered: str) -> None:
+        """Show the text of the state, and as HTML what the models say of it."""
+        self.area.value, self.answers.value = self._trial.value, answered
+        self._wait()
+
+    def _explain(self) -> None:
+        self._wait()
+        self._trial._explain_later()
+
+    def _wait(self) -> None:
+        note = base.sentence("The words are left out one by one …")
+        self.rests.value = note if self._trial.value.strip() else ""
+
+
+def answers_html(answers) -> str:
+    """The table of `TryIt.answers` as a bar a class with its number, model beside model."""
+    cards = "".join(_card(str(name), row.dropna()) for name, row in answers.iterrows())
+    return f'<div style="display:flex;flex-wrap:wrap;gap:0 2em;line-height:1.5">{cards}</div>'
+
+
+def _card(name: str, row) -> str:
+    shown = row if len(row) <= MOST_CLASSES else row.nlargest(MOST_CLASSES)
+    lines = []
+    for label, p in shown.items():
+        own = label == row.idxmax()
+        cell = f"<b>{base.escape(label)}</b>" if own else base.escape(label)
+        bar = f'<span style="{f"color:{COLOURS[0]}" if own else "opacity:.5"}">{_bar(p)}</span>'
+        left = '<td style="text-align:left">'
+        lines.append(f"<tr>{left}{cell}</td><td>{p:.3f}</td>{left}{bar}</td></tr>")
+    rest = len(row) - len(shown)
+    if rest:
+        together = row.sum() - shown.sum()
+        lines.append(f"<tr><td>{rest} more</td><td>{together:.3f}</td><td></td></tr>")
+    says = f"<b>{base.escape(name)}</b>: {base.escape(row.idxmax())}"
+    return f'<div style="flex:1 1 260px"><p>{says}</p><table>{"".join(lines)}</table></div>'
+
+
+def _bar(p: float) -> str:
+    # Characters in place of boxes: they stay where a report strips the style.
+    whole, eighths = divmod(round(p * BAR * 8), 8)
+    return "█" * whole + " ▏▎▍▌▋▊▉"[eighths].strip()
+
+
+def rests_html(found: dict[str, explain.Occlusion]) -> str:
+    """For each model the whole text with its words marked, and the numbers behind a fold."""
+    legend = (
+        "The number behind a word: points of probability that the answer loses without it. "
+        "+ speaks for the answer, − against it."
+    )
+    parts = "".join(_explained(name, each) for name, each in found.items())
+    return f'<div style="line-height:1.5"><p>{legend}</p>{parts}</div>'
+
+
+def _explained(name: str, found: explain.Occlusion) -> str:
+    notes = ""
+    if found.n > len(found.words):
+        notes += f" The first {len(found.words)} of {found.n} words were left out one by one."
+    if not (abs(found.falls) >= LEAST).any():
+        notes += " No word on its own moves the probability by a point."
+    head = f"<b>{base.escape(name)}</b>: {base.escape(found.label)}, {found.probability:.3f}."
+    return (
+        f"<div><p>{head}{notes}</p>"
+        f'<blockquote style="white-space:pre-wrap;line-height:1.9">{marked(found)}</blockquote>'
+        f"<details><summary>Data: {base.escape(name)}</summary>{_numbers(found)}</details></div>"
+    )
+
+
+def marked(found: explain.Occlusion) -> str:
+    """The text as HTML: what speaks for the answer underlined, what against it dashed."""
+    parts, at = [], 0
+    strongest = max(abs(found.falls).max(initial=0), LEAST)
+    for (start, end), fall in zip(found.places, found.falls, strict=True):
+        if abs(fall) < LEAST:
+            continue
+        own, word = bool(fall > 0), base.escape(found.text[start:end])
+        style = f"background:rgba({RGB[own]},{0.4 * abs(fall) / strongest:.2f})"
+        if not own:
+            style += f";border-bottom:2px dashed rgb({RGB[own]})"
+        tag = "u" if own else "span"
+        sign = f"{'+' if own else '−'}{100 * abs(fall):.0f}"
+        mark = f'<{tag} title="{fall:+.3f}" style="{style}">{word}</{tag}><sup>{sign}</sup>'
+        parts += [base.escape(found.text[at:start]), mark]
+        at = end
+    return "".join([*parts, base.escape(found.text[at:])])
+
+
+def _numbers(found: explain.Occlusion) -> str:
+    import pandas as pd
+
+    table = pd.DataFrame({"word": found.words, "fall": [f"{fall:+.3f}" for fall in found.falls]})
+    return base.table_html(table.iloc[(-abs(found.falls)).argsort(kind="stable")])
+
+
+def _told(error: Exception) -> str:
+    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return base.sentence(text, "bad")
