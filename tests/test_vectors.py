@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from gensim.models import KeyedVectors
 from gensim.test.utils import datapath
 
-from workbench import vectors
+from workbench import control, vectors
 from workbench.errors import UserError
 from workbench.history import History
 
@@ -26,6 +27,17 @@ def test_training_lowers_the_loss_and_repeats_with_its_seed(news):
     assert losses[-1] < 0.9 * losses[0]
     assert np.array_equal(first.vectors, again.vectors)
     assert not np.array_equal(first.vectors, vectors.train(news, size=20, epochs=4, seed=4).vectors)
+
+
+def test_stopped_after_an_epoch_it_keeps_what_it_has_learned(news):
+    stop, history = threading.Event(), History()
+    with control.supervised(stop, lambda row: stop.set() if row["epoch"] == 2 else None):
+        stopped = vectors.train(news, size=20, epochs=10, history=history)
+    assert len(history) == 2
+    again = vectors.train(news, size=20, epochs=10, history=History())
+    assert stopped.key_to_index == again.key_to_index
+    assert not np.array_equal(stopped.vectors, again.vectors)
+    assert np.linalg.norm(stopped.vectors, axis=1).mean() > 0.5, "they have left their start"
 
 
 def test_words_too_rare_are_told():

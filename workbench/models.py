@@ -148,23 +148,24 @@ def _logistic(C: float = 10.0, seed: int = 0):
 
 
 def _perceptron(epochs: int = 20, seed: int = 0):
-    from sklearn.linear_model import Perceptron
+    from workbench.reporting import Perceptron, Pipeline
 
-    return _over_tfidf(_calibrated(Perceptron(max_iter=epochs, tol=None, random_state=seed)))
+    rule = Perceptron(max_iter=epochs, tol=None, random_state=seed)
+    return Pipeline(_over_tfidf(_calibrated(rule)).steps)
 
 
 def _mlp(hidden: int = 64, epochs: int = 100, learning_rate: float = 1e-3, seed: int = 0):
-    from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    from workbench.reporting import Network, Pipeline
     from workbench.vectors import MeanVectors
 
-    network = MLPClassifier(
+    network = Network(
         (hidden,), max_iter=epochs, learning_rate_init=learning_rate, alpha=1e-2,
         early_stopping=True, random_state=seed,
     )  # fmt: skip
-    return make_pipeline(MeanVectors(), StandardScaler(), network)
+    return Pipeline(make_pipeline(MeanVectors(), StandardScaler(), network).steps)
 
 
 def _network(kind: str) -> Callable:

@@ -1,12 +1,13 @@
 """Word vectors: trained, loaded, distilled from an encoder, aligned, and averaged into features."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from workbench import text
+from workbench import control, text
 from workbench.errors import UserError, unknown
 from workbench.history import History
 
@@ -29,7 +30,7 @@ def train(
     window : words to the left and to the right that count as context.
     negative : noise words drawn for each true pair.
     min_count : rarer words get no vector.
-    history : receives the summed loss of each epoch.
+    history : receives the summed loss of each epoch; training can be stopped after each.
 
     Returns
     -------
@@ -49,10 +50,11 @@ def train(
     model.build_vocab(sentences)
     if not len(model.wv):
         raise UserError(f"No word occurs {min_count} times: give more text or a smaller min_count.")
-    model.train(
-        sentences, total_examples=model.corpus_count, epochs=epochs,
-        compute_loss=history is not None, callbacks=_loss_reporter(history),
-    )  # fmt: skip
+    with suppress(control.Stopped):  # what was learned so far stays
+        model.train(
+            sentences, total_examples=model.corpus_count, epochs=epochs,
+            compute_loss=history is not None, callbacks=_loss_reporter(history),
+        )  # fmt: skip
     return model.wv
 
 
@@ -184,5 +186,6 @@ def _loss_reporter(history: History | None) -> list:
             # gensim adds up over the epochs, in single precision: later epochs would be lost in
             # the rounding of the sum (gensim #2617).
             model.running_training_loss = 0.0
+            control.check()
 
     return [Reporter()]
