@@ -16,8 +16,10 @@ help:
 report: $(VENV)/.ready
 	$(BIN)/workbench run --profile quick
 
+# Other environments may have put a kernel called python3 on the path of Jupyter.
 lab: $(VENV)/.ready
-	$(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir=notebooks
+	JUPYTER_PATH=$(abspath $(VENV)/share/jupyter) \
+	    $(BIN)/python -m jupyterlab --ip=127.0.0.1 --ServerApp.root_dir=notebooks
 
 test: check
 	$(BIN)/python -m pytest

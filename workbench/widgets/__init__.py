@@ -3,7 +3,7 @@
 from importlib import import_module
 
 _HOMES = {
-    "DataPicker": "pickers", "ModelPicker": "pickers", "RunBrowser": "browser",
+    "DataPicker": "data_picker", "ModelPicker": "model_picker", "RunBrowser": "browser",
     "Switchboard": "switchboard", "TrainingPanel": "panel", "TryIt": "tryit",
 }  # fmt: skip
 __all__ = list(_HOMES)

@@ -1,0 +1,156 @@
+"""The training panel as a person meets it: a curve that grows, buttons, interrupts, restarts."""
+
+import re
+import time
+
+import pytest
+
+# A training of twenty seconds that needs no model: a report every twentieth of a second.
+SLOW = """
+import time
+from workbench import control, widgets
+from workbench.history import History
+
+def learn(steps=400):
+    history = History()
+    for step in range(1, steps + 1):
+        control.check()
+        time.sleep(0.05)
+        history.report(step=step, steps=steps, epoch=step / 40, loss=1 / step)
+    return "learned"
+
+panel = widgets.TrainingPanel(learn)
+"""
+ALIVE = "print('alive' if panel.running() else 'ended', len(panel.attempts))"
+
+
+@pytest.fixture
+def slow(lab):
+    notebook = lab.open([SLOW, "model = await panel\nprint('after', model)", ALIVE, "print(1 + 1)"])
+    notebook.run(0)
+    return notebook
+
+
+def drawn(notebook, cell: int | str) -> int:
+    """Points of the longest line of the live curve."""
+    lines = notebook.output(cell).locator("svg polyline").all()
+    return max((len(line.get_attribute("points").split()) for line in lines), default=0)
+
+
+def wait_for_growth(notebook, cell: int | str, times: int = 3) -> None:
+    """Until the curve has been seen longer than before so many times."""
+    seen = [drawn(notebook, cell)]
+    deadline = time.monotonic() + 60
+    while len(seen) <= times:
+        assert time.monotonic() < deadline, f"the curve had {seen} points"
+        notebook.page.wait_for_timeout(100)
+        if (now := drawn(notebook, cell)) > seen[-1]:
+            seen.append(now)
+
+
+def seconds_to_stop(notebook, cell: int | str) -> float:
+    notebook.button(cell, "Stop").click()
+    begun = time.monotonic()
+    notebook.wait_for(lambda: "Stopped" in notebook.text(cell))
+    return time.monotonic() - begun
+
+
+def test_an_awaiting_cell_stops_at_its_button(slow):
+    slow.run(1, wait=False)
+    wait_for_growth(slow, 1)
+    assert seconds_to_stop(slow, 1) < 2
+    slow.idle()
+    (error,) = slow.errors()
+    assert "stopped before anything was learned" in error
+    slow.run(2)
+    assert slow.text(2).strip() == "ended 1"
+
+
+def test_the_button_trains_while_other_cells_run(slow):
+    slow.run(1, wait=False)
+    wait_for_growth(slow, 1, 1)
+    slow.button(1, "Stop").click()
+    slow.idle()
+    slow.button(1, "Train again").click()
+    wait_for_growth(slow, 1)
+    slow.run(3)
+    assert slow.text(3).strip() == "2"
+    slow.run(2)
+    assert slow.text(2).strip() == "alive 2"
+    assert seconds_to_stop(slow, 1) < 2
+    # The chart is an output of the cell again, with the attempt before as a ghost.
+    slow.wait_for(lambda: slow.points(1, trace=1) > 3)
+    names = slow.output(1).locator(".legendtext").all_text_contents()
+    assert names == ["attempt 1: training", "attempt 2: training"]
+    slow.run(2)
+    assert slow.text(2).strip() == "ended 2"
+
+
+def test_an_interrupted_cell_ends_its_training(slow):
+    slow.run(1, wait=False)
+    wait_for_growth(slow, 1, 1)
+    slow.interrupt()
+    slow.idle()
+    assert any("Interrupt" in e or "Cancelled" in e for e in slow.errors())
+    slow.run(2)
+    assert slow.text(2).strip() == "ended 1"
+
+
+def test_after_a_restart_the_notebook_trains_as_before(slow):
+    slow.run(1, wait=False)
+    wait_for_growth(slow, 1, 1)
+    slow.restart()
+    slow.run(0)
+    slow.run(1, wait=False)
+    wait_for_growth(slow, 1)
+    assert seconds_to_stop(slow, 1) < 2
+
+
+def test_run_all_past_a_running_panel_waits_for_the_new_training(slow):
+    slow.run(1, wait=False)
+    wait_for_growth(slow, 1, 1)
+    slow.button(1, "Stop").click()
+    slow.idle()
+    slow.button(1, "Train again").click()
+    wait_for_growth(slow, 1, 1)
+    slow.run_all(timeout=90)
+    assert slow.errors() == []
+    assert "after learned" in slow.text(1)
+    assert slow.text(2).strip() == "ended 1", "the panel is new, and the old training was stopped"
+
+
+def test_the_curve_is_still_there_after_closing_and_reopening(lab):
+    cells = [SLOW.replace("steps=400", "steps=40"), "model = await panel"]
+    notebook = lab.open(cells)
+    notebook.run_all()
+    notebook.wait_for(lambda: notebook.points(1) == 40)
+    widget, chart = notebook.outputs(1)
+    assert "application/vnd.jupyter.widget-view+json" in widget.data
+    assert chart.data["application/vnd.plotly.v1+json"]["data"]
+    assert notebook.path.stat().st_size < 1_000_000
+    lab.messages.clear()
+    again = notebook.reopened()
+    again.wait_for(lambda: again.points(1) == 40)
+    # What JupyterLab says of a widget whose kernel is gone is not ours to change.
+    lab.messages[:] = [m for m in lab.messages if "widget" not in m.lower()]
+
+
+def test_notebook_04_is_trained_stopped_and_trained_again(lab, tmp_path):
+    from tests.browser.lab import ROOT
+
+    notebook = lab.open(ROOT / "notebooks" / "04_bert_finetuning.ipynb", {"PROFILE": "smoke"})
+    notebook.run_all(timeout=300)
+    assert notebook.errors() == []
+    picker, panel = "picker = widgets.ModelPicker", "panel = widgets.TrainingPanel"
+    notebook.choose(picker, "Strategy", "gradual")
+    notebook.type(picker, "Epochs", "40")
+    notebook.button(panel, "Train again").click()
+    wait_for_growth(notebook, panel)
+    assert seconds_to_stop(notebook, panel) < 2
+    assert re.search(r"Stopped after \d+ steps; the weights of", notebook.text(panel))
+    notebook.run("tuned, chosen =")
+    assert re.search(r"minilm-gradual: 0\.\d+ of", notebook.text("tuned, chosen ="))
+    notebook.wait_for(lambda: notebook.points(panel, trace=3) > 3)
+    names = notebook.output(panel).locator(".legendtext").all_text_contents()
+    assert {"attempt 1: training", "attempt 2: training"} <= set(names)
+    assert notebook.save().stat().st_size < 1_000_000

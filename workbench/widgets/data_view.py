@@ -1,0 +1,164 @@
+"""What a person sees of a `DataPicker`."""
+
+import unicodedata
+from collections import Counter
+
+import pandas as pd
+
+from workbench import data, sources, text
+from workbench.errors import UserError
+from workbench.widgets import base
+from workbench.widgets.dropzone import drop_zone
+from workbench.widgets.tables import table
+
+SHOWN, LONGEST, CLASSES, LOOKED_AT = 5, 160, 30, 1000
+GUESSED, UPLOAD = "(found by its name)", "Choose a file, or drop one here"
+
+
+def view(picker):
+    """Where the data comes from, its columns, and what is in it."""
+    w = base.toolkit()
+    wide = {"style": {"description_width": "100px"}, "layout": {"width": "400px"}}
+    bundled = w.Dropdown(description="Bundled", **wide)
+    other = w.Text(description="File or hub", placeholder="path, folder or hub:NAME, then Enter",
+                   continuous_update=False, **wide)  # fmt: skip
+    columns = {
+        "text_column": w.Dropdown(description="Text column", **wide),
+        "label_column": w.Dropdown(description="Label column", **wide),
+    }
+    told, content = w.HTML(), w.HTML()
+    busy = []
+
+    def refresh():
+        busy.append(True)
+        try:
+            _show_state(picker, bundled, columns)
+        finally:
+            busy.pop()
+        if picker.looked_at() is not None:
+            content.value = summary(picker.value, picker.looked_at(), picker.notes)
+
+    def tell(work):
+        said = ("Read.", "good")
+        told.value = base.sentence("Reading …")
+        try:
+            work()
+        except UserError as error:
+            said = (_for_the_widget(str(error)), "bad")
+        except Exception as error:
+            said = (f"{type(error).__name__}: {error}", "bad")
+        refresh()
+        told.value = base.sentence(*said)
+
+    def choose(**changes):
+        if not busy:
+            picker.begin(lambda: tell(lambda: picker.choose(**changes)))
+
+    def handed_over(*file):
+        picker.begin(lambda: tell(lambda: picker.take(*file)))
+
+    bundled.observe(lambda change: change["new"] and choose(source=change["new"]), names="value")
+    other.observe(lambda c: c["new"].strip() and choose(source=c["new"].strip()), names="value")
+    for name, control in columns.items():
+        control.observe(lambda change, name=name: choose(**{name: change["new"]}), names="value")
+    upload = drop_zone(UPLOAD, handed_over)
+    picker.watch(refresh)
+    tell(lambda: picker.choose())
+    row = {"flex_flow": "row wrap"}
+    return w.VBox([
+        w.HBox([bundled, other], layout=row), upload, told,
+        w.HBox(list(columns.values()), layout=row), content,
+    ])  # fmt: skip
+
+
+def summary(chosen: dict, dataset, notes: list[str]) -> str:
+    """What is in a data set: sizes, classes, lengths, repeats, language, notes, some rows."""
+    tables = {name: data.frame(part) for name, part in dataset.items()}
+    labelled = {name: part for name, part in tables.items() if name != "unlabeled"}
+    everything = pd.concat(tables.values())
+    remarks = [language(everything), *notes]
+    said = "".join(f"<li>{base.escape(each)}</li>" for each in remarks)
+    return (
+        table(sizes(tables), f"{chosen['source']}: rows, words and repeats")
+        + _bars(classes(labelled))
+        + f'<ul style="line-height:1.4">{said}</ul>'
+        + table(preview(tables["train"]), "Some training rows", widest="text")
+    )
+
+
+def sizes(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Rows and repeated texts of each split, and the words of a text told from a sample."""
+    rows = {}
+    for name, part in tables.items():
+        some = data.sample(part, LOOKED_AT)
+        words = some["text"].map(lambda t: len(text.tokenize(t)))
+        rows[name] = {
+            "rows": len(part), "words in a text (median)": int(words.median()),
+            "95% have at most": int(words.quantile(0.95)), "longest": int(words.max()),
+            "repeated texts": int(part["text"].duplicated().sum()),
+        }  # fmt: skip
+    return pd.DataFrame(rows).T
+
+
+def classes(labelled: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Rows of each class in each split and its share of all, the most frequent first."""
+    counts = pd.DataFrame({name: part["label"].value_counts() for name, part in labelled.items()})
+    counts = counts.fillna(0).astype(int)
+    counts["share"] = counts.sum(axis=1) / counts.to_numpy().sum()
+    return counts.sort_values("share", ascending=False, kind="stable")
+
+
+def language(part: pd.DataFrame) -> str:
+    """The languages as a column names them, or else the script of the letters."""
+    if "language" in part and part["language"].notna().any():
+        counts = part["language"].value_counts()
+        return "Language: " + ", ".join(f"{name} ({n} rows)" for name, n in counts.items()) + "."
+    sample = "".join(data.sample(part, LOOKED_AT)["text"].str[:500])
+    scripts = Counter(
+        unicodedata.name(c, "unknown").split()[0].title() for c in sample if c.isalpha()
+    )
+    if not scripts:
+        return "Language: the texts have no letters."
+    shares = [f"{n / scripts.total():.0%} {name}" for name, n in scripts.most_common(3)]
+    way = "cut by a Chinese dictionary" if text.language_of(sample) == "zh" else "cut at spaces"
+    return f"Letters: {', '.join(shares).replace('Cjk', 'Chinese')}; words are {way}."
+
+
+def preview(part: pd.DataFrame) -> pd.DataFrame:
+    """The first rows, cut to a readable length."""
+    cut = part.head(SHOWN).copy()
+    cut["text"] = [t if len(t) <= LONGEST else f"{t[:LONGEST]}…" for t in cut["text"]]
+    return cut[[c for c in ("id", "text", "label", "domain", "language") if c in cut]].set_index(
+        "id"
+    )
+
+
+def _bars(counts: pd.DataFrame) -> str:
+    more = len(counts) - CLASSES
+    caption = "Classes" + (f", {more} rarer ones not shown" if more > 0 else "")
+    return table(counts.head(CLASSES).rename_axis("class"), caption, bars="share")
+
+
+def _show_state(picker, bundled, columns: dict) -> None:
+    source = picker.value["source"]
+    options = [
+        (f"{name} · {row.texts} texts, {row.classes} classes", name)
+        for name, row in data.table().iterrows()
+    ]
+    if source not in sources.DATASETS:
+        options.append((f"other · {source}", source))
+    if tuple(options) != bundled.options:
+        bundled.options = options
+    bundled.value = source
+    names = picker.columns(picker.asked["source"])
+    for role, control in columns.items():
+        chosen = picker.asked[role]
+        offered = [(GUESSED, ""), *((n, n) for n in dict.fromkeys([*names, chosen]) if n)]
+        if tuple(offered) != control.options:
+            control.options = offered
+        control.value = chosen
+
+
+def _for_the_widget(said: str) -> str:
+    """Columns are named here by the dropdowns, and not on the command line."""
+    return said.split(": name one with -p ")[0] + ": choose it below." if " -p " in said else said

@@ -1,0 +1,160 @@
+"""Which model, with which settings, and what it costs here."""
+
+from collections.abc import Callable, Sequence
+
+from workbench import calibration, costs, models, neural
+from workbench.errors import UserError, unknown
+from workbench.widgets import model_view
+from workbench.widgets.pickers import Picker
+
+LIMITS = {"epochs": 1000, "learning_rate": 1, "max_length": 8192, "seed": 2**32 - 1}
+
+
+class ModelPicker(Picker):
+    """A model and the settings that matter, with what each costs on this machine.
+
+    Parameters
+    ----------
+    model : a name of the catalogue, a folder or a hub name.
+    texts : the training texts, for the estimates.
+    groups : the groups of the catalogue that are offered; all by default.
+    settings : strategy, epochs, learning_rate, max_length and seed to begin with; None or 0 is the
+        model's own.
+
+    Attributes
+    ----------
+    value : dict with the keys model, strategy, epochs, learning_rate, max_length and seed; None is
+        the model's own. What the model does not take stands there too, and is not passed on.
+
+    Raises
+    ------
+    UserError : the model or a setting cannot be.
+    """
+
+    def __init__(
+        self, model: str = "minilm", *, texts: Sequence[str] | None = None,
+        groups: Sequence[str] | None = None, **settings,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.texts = None if texts is None else list(texts)
+        self.groups = groups
+        self._costs: dict[tuple, costs.Cost | str | None] = {}
+        self._compared: dict[str, costs.Cost | str] | None = None
+        self._value = {"model": model, "strategy": "full"}
+        self._value |= dict.fromkeys(("epochs", "learning_rate", "max_length")) | {"seed": 0}
+        self.choose(model=model, **settings)
+
+    def choose(self, **changes) -> None:
+        """Change all that is named, or nothing.
+
+        Raises
+        ------
+        UserError : one of them cannot be.
+        """
+        for name in changes:
+            if name not in self._value:
+                raise unknown("choice", name, self._value)
+        new = self._value | {name: _checked(name, value) for name, value in changes.items()}
+        if "model" in changes:
+            models.check(new["model"])
+            if new["model"] in models.CATALOGUE and new["model"] not in self.names():
+                raise unknown("model here called", new["model"], self.names())
+        if new != self._value:
+            self._value = new
+            self._tell()
+
+    def names(self) -> list[str]:
+        """The entries of the catalogue that are offered."""
+        chosen = self.groups or {entry.group for entry in models.CATALOGUE.values()}
+        return [name for name in models.names() if models.CATALOGUE[name].group in chosen]
+
+    def settings(self) -> dict:
+        """The chosen settings that the chosen model takes."""
+        takes = calibration.takes(self._value["model"])
+        chosen = {k: v for k, v in self._value.items() if k in takes and v is not None}
+        return {k: round(v) if takes[k].annotation is int else v for k, v in chosen.items()}
+
+    def build(self, **more):
+        """The unfitted classifier; `more` are settings for `models.build`."""
+        return models.build(self._value["model"], **self.settings() | more)
+
+    def cost(self) -> costs.Cost | str | None:
+        """What the choice costs on `texts`; a sentence if that cannot be told, None before."""
+        if self.texts is None:
+            return "give the picker texts= to see it"
+        settings = self.settings()
+        given = {k: settings[k] for k in ("strategy", "epochs", "max_length") if k in settings}
+        key = (self._value["model"], *given.items())
+        if key not in self._costs:
+            self._costs[key] = None
+            _import_all()
+            self.begin(lambda: self._estimate(key, given))
+        return self._costs[key]
+
+    def compare(self) -> None:
+        """Estimate every entry with its own settings, one after the other, in the background."""
+        if self._compared is None:
+            self._compared = {}
+            _import_all()
+            self.begin(self._estimate_all)
+            self._tell()
+
+    def compared(self) -> dict[str, costs.Cost | str] | None:
+        """What `compare` has found so far; None before it is called."""
+        return self._compared
+
+    def view(self):
+        return model_view.view(self)
+
+    def still(self) -> dict:
+        words = ", ".join(f"{k}={v}" for k, v in self._value.items() if v is not None)
+        return {"text/html": model_view.facts(self, cost=""), "text/plain": f"Model: {words}"}
+
+    def _estimate(self, key: tuple, given: dict) -> None:
+        self._costs[key] = _told(lambda: costs.estimate(key[0], self.texts, **given))
+        self._tell()
+
+    def _estimate_all(self) -> None:
+        def each():
+            for name in calibration.calibrate(self.names()):
+                self._compared[name] = _told(lambda: costs.estimate(name, self.texts or ()))  # noqa: B023
+                self._tell()
+
+        trouble = _told(each)
+        for name in self.names() if trouble else ():
+            self._compared.setdefault(name, trouble)
+        self._tell()
+
+
+def _checked(name: str, value):
+    """A value as it is kept: None for what is left to the model."""
+    if name == "model":
+        return str(value).strip()
+    if name == "strategy":
+        if (value := value or "full") not in neural.STRATEGIES:
+            raise unknown("strategy", value, neural.STRATEGIES)
+        return value
+    if not isinstance(value or 0, (int, float)) or not 0 <= (value or 0) <= LIMITS[name]:
+        raise UserError(
+            f"{name} must lie between 0, the model's own, and {LIMITS[name]}, not '{value}'."
+        )
+    return value or (0 if name == "seed" else None)
+
+
+def _import_all() -> None:
+    """Import here what an estimate needs, for whoever finds it half imported by a thread fails.
+
+    `datasets` looks for `transformers` among the imported modules, and takes what it finds.
+    """
+    import torch  # noqa: F401
+    import transformers  # noqa: F401
+
+
+def _told(work: Callable):
+    """What `work` returns, or in words why it could not."""
+    try:
+        return work()
+    except UserError as error:
+        return str(error)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"

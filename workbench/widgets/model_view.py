@@ -1,0 +1,193 @@
+"""What a person sees of a `ModelPicker`."""
+
+from functools import lru_cache
+
+import pandas as pd
+
+from workbench import calibration, costs, models
+from workbench.errors import UserError
+from workbench.widgets import base
+from workbench.widgets.tables import table
+
+STRATEGIES = {
+    "full": "all weights move: the most accurate with enough labels, and the slowest",
+    "frozen": "no weight of the encoder moves; a linear rule on its vectors: the quickest",
+    "upper": "the upper half of the layers moves; the lower half is computed only once",
+    "gradual": "first the head moves, then layer after layer, at last all",
+    "lora": "small adapters move in place of the weights: less memory, larger steps",
+}
+RATES = [m * 10.0**e for e in range(-6, -1) for m in (1, 2, 5)] + [0.1]
+WIDE = {"description_width": "110px"}
+
+
+def view(picker):
+    """Controls, facts and the comparison, in step with the picker and with its other views."""
+    w, controls = base.toolkit(), _controls(picker)
+    told, explained, known, compared = (w.HTML() for _ in range(4))
+    compare = w.Button(description="Compare all", tooltip="Estimate time and memory of every entry")
+    busy = []  # the controls are being set to the state; what they say is no news
+
+    def refresh():
+        busy.append(True)
+        try:
+            _show_state(picker, controls)
+        finally:
+            busy.pop()
+        explained.value = _explanation(picker)
+        known.value = facts(picker)
+        compared.value = comparison(picker)
+        compare.disabled = picker.texts is None
+
+    def changed(name, change):
+        value = change["new"]
+        if busy or (name == "other" and not value.strip()):
+            return
+        try:
+            picker.choose(**{"model" if name == "other" else name: value})
+            said = f"'{value}' can be used." if name == "other" else ""
+            told.value = base.sentence(said, "good") if said else ""
+        except UserError as error:
+            told.value = base.sentence(str(error), "bad")
+            refresh()
+
+    for name, control in controls.items():
+        control.observe(lambda change, name=name: changed(name, change), names="value")
+    compare.on_click(lambda _: picker.compare())
+    picker.watch(refresh)
+    refresh()
+    row = {"flex_flow": "row wrap"}
+    return w.VBox([
+        w.HBox([controls["model"], controls["other"]], layout=row), told,
+        w.HBox([controls["strategy"], explained], layout=row),
+        w.HBox([controls[n] for n in ("epochs", "learning_rate")], layout=row),
+        w.HBox([controls[n] for n in ("max_length", "seed")], layout=row),
+        known, compare, compared,
+    ])  # fmt: skip
+
+
+def facts(picker, cost: str | None = None) -> str:
+    """The choice and what is known of its model as a table; `cost` replaces the estimate."""
+    name = picker.value["model"]
+    entry = models.CATALOGUE.get(name)
+    about = _of_entry(entry) if entry else _of_checkpoint(name)
+    rows = {"model": f"{name}: {about['suits']}", "size": about["size"]}
+    takes, settings = calibration.takes(name), picker.settings()
+    chosen = [
+        f"{key.replace('_', ' ')} {settings.get(key) or own(name, key)}"
+        for key in list(picker.value)[1:]
+        if key in takes
+    ]
+    rows["settings"] = ", ".join(chosen) or "none"
+    if cost is None:
+        cost = in_words(picker.cost())
+    if cost:
+        rows["time and memory here"] = cost
+    body = "".join(
+        f'<tr><th scope="row" style="text-align:left;padding-right:1em">{base.escape(key)}</th>'
+        f'<td style="text-align:left">{base.escape(said)}</td></tr>'
+        for key, said in rows.items()
+    )
+    return f'<table style="line-height:1.5">{body}</table>'
+
+
+def comparison(picker) -> str:
+    """Every entry that is offered, with what it costs here; empty before it was asked for."""
+    found = picker.compared()
+    if found is None:
+        return ""
+    rows = [
+        {"model": name, "group": entry.group, "suits": entry.about, "parameters": entry.size,
+         "languages": entry.languages, "time and memory here": in_words(found.get(name))}
+        for name in picker.names()
+        for entry in [models.CATALOGUE[name]]
+    ]  # fmt: skip
+    caption = f"{len(picker.texts or ())} texts, each model with its own settings"
+    return table(pd.DataFrame(rows).set_index("model"), caption, widest="suits")
+
+
+def own(name: str, setting: str) -> str:
+    """The model's own value of a setting, in words."""
+    default = calibration.takes(name)[setting].default
+    return str(default) if setting == "seed" else "own" if default is None else f"{default} (own)"
+
+
+def in_words(cost) -> str:
+    """An estimate as it is read: rounded, because more digits would be a pretence."""
+    if cost is None:
+        return "measuring…"
+    if isinstance(cost, str):
+        return cost
+    seconds, memory = cost.seconds, cost.memory
+    units = ((90, 1, "s"), (5400, 60, "min"), (float("inf"), 3600, "h"))
+    _, unit, name = next(u for u in units if seconds < u[0])
+    duration = "less than 1 s" if seconds < 1 else f"about {seconds / unit:.2g} {name}"
+    size = f"{memory:.2g} MiB" if memory < 100 else f"{memory / 1024:.1f} GiB"
+    size = f"{memory:.0f} MiB" if 100 <= memory < 1000 else size
+    remarks = [] if cost.measured else ["scaled from minilm"]
+    remarks += ["measured on a busy machine"] if cost.busy else []
+    return f"{duration}, {size}" + (f" ({', '.join(remarks)})" if remarks else "")
+
+
+def _controls(picker) -> dict:
+    w = base.toolkit()
+    half = {"style": WIDE, "layout": {"width": "360px"}}
+    return {
+        "model": w.Dropdown(description="Model", **half),
+        "other": w.Text(description="Hub or folder", placeholder="owner/model or ./folder, Enter",
+                        continuous_update=False, **half),
+        "strategy": w.Dropdown(description="Strategy", options=list(STRATEGIES), **half),
+        "epochs": w.BoundedFloatText(description="Epochs (0: own)", min=0, max=1000, step=0.5,
+                                     **half),
+        "learning_rate": w.SelectionSlider(description="Learning rate", continuous_update=False,
+                                           options=_rates(0.0), **half),
+        "max_length": w.BoundedIntText(description="Length (0: own)", min=0, max=8192, step=16,
+                                       **half),
+        "seed": w.BoundedIntText(description="Seed", min=0, max=2**32 - 1, **half),
+    }  # fmt: skip
+
+
+def _show_state(picker, controls: dict) -> None:
+    value, takes = picker.value, calibration.takes(picker.value["model"])
+    options = [(f"{models.CATALOGUE[name].group} · {name}", name) for name in picker.names()]
+    if value["model"] not in models.CATALOGUE:
+        options.append((f"pretrained · {value['model']}", value["model"]))
+    if tuple(options) != controls["model"].options:
+        controls["model"].options = options
+    controls["learning_rate"].options = _rates(value["learning_rate"] or 0.0)
+    for name, chosen in value.items():
+        if controls[name].value != (chosen or 0):
+            controls[name].value = chosen or 0
+        controls[name].disabled = name != "model" and name not in takes
+
+
+def _rates(chosen: float) -> list[tuple[str, float]]:
+    """The model's own, and a scale of rates with the chosen one among them."""
+    scale = sorted({*RATES, chosen} - {0.0})
+    return [("own", 0.0), *((f"{rate:.3g}", rate) for rate in scale)]
+
+
+def _explanation(picker) -> str:
+    if "strategy" not in calibration.takes(picker.value["model"]):
+        return base.sentence("This model has no strategy to choose.")
+    return base.sentence(STRATEGIES[picker.value["strategy"]])
+
+
+def _of_entry(entry: models.Entry) -> dict:
+    languages = "any language" if entry.languages == "any" else entry.languages
+    return {
+        "suits": f"{entry.about} ({entry.group})",
+        "size": f"{entry.size}{' parameters' if entry.size[-1] == 'M' else ''}; {languages}; here",
+    }
+
+
+@lru_cache(maxsize=32)
+def _of_checkpoint(name: str) -> dict:
+    """What is known of a folder or a hub name without its weights."""
+    place = costs.here(name)
+    size = "size unknown" if place.download is None else f"{place.download:.0f} MiB"
+    where = "here" if place.here else f"to be downloaded ({size})"
+    return {
+        "suits": "a pretrained encoder, to be fine-tuned or frozen",
+        "size": f"{costs.shape(name).parameters / 1e6:.1f} M parameters; languages: see its card; "
+        f"{where}",
+    }
