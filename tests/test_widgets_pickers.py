@@ -163,6 +163,8 @@ def test_views_of_one_choice_agree():
 def test_the_estimate_comes_in_the_background():
     picker = ModelPicker(texts=TEXTS)
     view = picker.view()
+    assert "press Measure" in said(view), "nobody has asked yet"
+    controls(view)["Measure"].click()
     picker.wait()
     assert "about 40 min, 2.0 GiB" in said(view)
     assert picker.cost() == costs.Cost(2400.0, 2000.0, True)
@@ -175,6 +177,7 @@ def test_a_failed_estimate_is_a_sentence(monkeypatch):
     monkeypatch.setattr(costs, "estimate", fail)
     picker = ModelPicker(texts=TEXTS)
     view = picker.view()
+    controls(view)["Epochs (0: own)"].value = 4
     picker.wait()
     assert "RuntimeError: no &lt;room&gt;" in said(view)
 

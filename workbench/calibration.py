@@ -59,6 +59,11 @@ def calibrate(names: Iterable[str], **settings) -> Iterator[str]:
     yield from waiting  # another thread has measured them in the meantime
 
 
+def known(name: str, **settings) -> bool:
+    """Whether a model can be estimated without measuring anything."""
+    return not _missing(kinds_of(name, models.build(name, **settings)))
+
+
 def kinds_of(name: str, model) -> list[str]:
     """What has to be measured: the model itself, or how an encoder is trained."""
     if isinstance(model, adapt.Coral):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from workbench import data, sources, text
 from workbench.errors import UserError
-from workbench.widgets import base
+from workbench.widgets import base, keys
 from workbench.widgets.dropzone import drop_zone
 from workbench.widgets.tables import table
 
@@ -65,10 +65,10 @@ def view(picker):
     picker.watch(refresh)
     tell(lambda: picker.choose())
     row = {"flex_flow": "row wrap"}
-    return w.VBox([
+    return keys.kept(w.VBox([
         w.HBox([bundled, other], layout=row), upload, told,
         w.HBox(list(columns.values()), layout=row), content,
-    ])  # fmt: skip
+    ]))  # fmt: skip
 
 
 def summary(chosen: dict, dataset, notes: list[str]) -> str:

@@ -43,6 +43,7 @@ class ModelPicker(Picker):
         self._value = {"model": model, "strategy": "full"}
         self._value |= dict.fromkeys(("epochs", "learning_rate", "max_length")) | {"seed": 0}
         self.choose(model=model, **settings)
+        self._asked = False
 
     def choose(self, **changes) -> None:
         """Change all that is named, or nothing.
@@ -60,7 +61,7 @@ class ModelPicker(Picker):
             if new["model"] in models.CATALOGUE and new["model"] not in self.names():
                 raise unknown("model here called", new["model"], self.names())
         if new != self._value:
-            self._value = new
+            self._value, self._asked = new, True
             self._tell()
 
     def names(self) -> list[str]:
@@ -79,17 +80,27 @@ class ModelPicker(Picker):
         return models.build(self._value["model"], **self.settings() | more)
 
     def cost(self) -> costs.Cost | str | None:
-        """What the choice costs on `texts`; a sentence if that cannot be told, None before."""
+        """What the choice costs on `texts`; a sentence if that cannot be told, None before.
+
+        Nothing is measured before a person has asked or chosen: Run All must not wait for it.
+        """
         if self.texts is None:
             return "give the picker texts= to see it"
         settings = self.settings()
         given = {k: settings[k] for k in ("strategy", "epochs", "max_length") if k in settings}
         key = (self._value["model"], *given.items())
         if key not in self._costs:
+            if not (self._asked or calibration.known(key[0], **given)):
+                return "not measured on this machine yet: press Measure"
             self._costs[key] = None
             _import_all()
             self.begin(lambda: self._estimate(key, given))
         return self._costs[key]
+
+    def measure(self) -> None:
+        """Measure what the choice costs, where that is not known yet."""
+        self._asked = True
+        self._tell()
 
     def compare(self) -> None:
         """Estimate every entry with its own settings, one after the other, in the background."""

@@ -6,7 +6,7 @@ import pandas as pd
 
 from workbench import calibration, costs, models
 from workbench.errors import UserError
-from workbench.widgets import base
+from workbench.widgets import base, keys
 from workbench.widgets.tables import table
 
 STRATEGIES = {
@@ -24,6 +24,9 @@ def view(picker):
     """Controls, facts and the comparison, in step with the picker and with its other views."""
     w, controls = base.toolkit(), _controls(picker)
     told, explained, known, compared = (w.HTML() for _ in range(4))
+    measure = w.Button(
+        description="Measure", tooltip="Time and memory of this choice: seconds, once"
+    )
     compare = w.Button(description="Compare all", tooltip="Estimate time and memory of every entry")
     busy = []  # the controls are being set to the state; what they say is no news
 
@@ -36,7 +39,7 @@ def view(picker):
         explained.value = _explanation(picker)
         known.value = facts(picker)
         compared.value = comparison(picker)
-        compare.disabled = picker.texts is None
+        compare.disabled = measure.disabled = picker.texts is None
 
     def changed(name, change):
         value = change["new"]
@@ -52,17 +55,18 @@ def view(picker):
 
     for name, control in controls.items():
         control.observe(lambda change, name=name: changed(name, change), names="value")
+    measure.on_click(lambda _: picker.measure())
     compare.on_click(lambda _: picker.compare())
     picker.watch(refresh)
     refresh()
     row = {"flex_flow": "row wrap"}
-    return w.VBox([
+    return keys.kept(w.VBox([
         w.HBox([controls["model"], controls["other"]], layout=row), told,
         w.HBox([controls["strategy"], explained], layout=row),
         w.HBox([controls[n] for n in ("epochs", "learning_rate")], layout=row),
         w.HBox([controls[n] for n in ("max_length", "seed")], layout=row),
-        known, compare, compared,
-    ])  # fmt: skip
+        known, w.HBox([measure, compare]), compared,
+    ]))  # fmt: skip
 
 
 def facts(picker, cost: str | None = None) -> str:
