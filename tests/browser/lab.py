@@ -2,7 +2,7 @@
 
     from tests.browser.lab import Lab
 
-    with Lab.start() as lab:                                    # or Lab.start("/tmp/some/folder")
+    with Lab.start() as lab:                                    # or Lab.start("some/folder")
         notebook = lab.open(["x = 1", "import ipywidgets as w\\nw.Button(description='Go')"])
         notebook.run_all()                                      # waits; wait=False does not
         notebook.button(1, "Go").click()                        # Playwright locators inside a cell

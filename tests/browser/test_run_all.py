@@ -5,7 +5,8 @@ import pytest
 
 from tests.browser.lab import ROOT
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# Notebook 04 takes longest; test_panel.py runs all of it and goes on from there.
+NOTEBOOKS = [p for p in sorted((ROOT / "notebooks").glob("*.ipynb")) if p.stem[:2] != "04"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,0 +1,100 @@
+"""The other widgets as a person meets them: a file of one's own, two runs, a text to try."""
+
+import pytest
+
+from tests.test_neural import LABELS, TEXTS
+
+CELLS = {
+    "picker": """
+from workbench import data, evaluate, lesson, models, widgets
+work = lesson.start("06_evaluation", "smoke", 0)
+picker = widgets.DataPicker("reviews")
+picker""",
+    "panel": """
+train, validation, test = data.frames(picker.load(), limit=200)
+panel = widgets.TrainingPanel(models.build("cnn", epochs=5, min_count=1), train, validation)
+model = await panel""",
+    "record": """
+fitted = {"cnn": model, "majority": models.build("majority")}
+fitted["majority"].fit(list(train["text"]), list(train["label"]))
+for name, each in fitted.items():
+    work.record(name, evaluate.evaluate(each, test), each)
+print(sorted(set(train["label"])), len(train))""",
+    "try": "widgets.TryIt(fitted, text='the film was great')",
+    "runs": "widgets.RunBrowser()",
+    "models": "choice = widgets.ModelPicker('minilm', texts=train['text'])\nchoice",
+}
+PLACE = {name: i for i, name in enumerate(CELLS)}
+
+
+@pytest.fixture
+def notebook(lab):
+    return lab.open(list(CELLS.values()))
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A good file and one without labels."""
+    good, bad = tmp_path / "own.csv", tmp_path / "bad.csv"
+    rows = [
+        f'"{t} <b>{i}</b>",{label}' for i, (t, label) in enumerate(zip(TEXTS, LABELS, strict=True))
+    ]
+    good.write_text("text,label\n" + "\n".join(rows * 2))
+    bad.write_text("colour,size\nred,1\nblue,2\n")
+    return good, bad
+
+
+def test_a_file_of_ones_own_is_read_trained_tried_and_compared(notebook, own):
+    good, bad = own
+    picker, panel, tried, runs = (PLACE[name] for name in ("picker", "panel", "try", "runs"))
+    notebook.run(picker)
+    notebook.wait_for(lambda: "negative" in notebook.text(picker))
+    notebook.upload(picker, "Choose a file", bad)
+    notebook.wait_for(lambda: "No text column found" in notebook.text(picker))
+    notebook.upload(picker, "Choose a file", good)
+    notebook.wait_for(lambda: "<b>1</b>" in notebook.text(picker))
+    notebook.shot(picker, "data-picker")
+    for name in ("panel", "record", "try", "runs", "models"):
+        notebook.run(PLACE[name])
+    assert notebook.errors() == []
+    assert "['bad', 'good']" in notebook.text(PLACE["record"])
+    notebook.wait_for(lambda: notebook.points(panel) > 3)
+    notebook.shot(panel, "panel")
+
+    notebook.type(tried, "Text", "an awful <script>alert(1)</script> film")
+    notebook.wait_for(lambda: "bad" in notebook.text(tried))
+    notebook.button(tried, "What does it rest on?").click()
+    notebook.wait_for(lambda: "<script>alert(1)</script>" in notebook.text(tried))
+    notebook.wait_for(lambda: "speaks for the answer" in notebook.text(tried))
+    notebook.shot(tried, "try-it")
+
+    listed = notebook.output(runs).get_by_label("Runs", exact=True)
+    names = listed.locator("option").all_text_contents()
+    assert len(names) == 2
+    listed.select_option(names)
+    notebook.wait_for(lambda: "exact McNemar test" in notebook.text(runs))
+    notebook.shot(runs, "run-browser")
+
+    chosen = PLACE["models"]
+    notebook.choose(chosen, "Model", "classical · naive-bayes")
+    notebook.wait_for(lambda: "MiB" in notebook.text(chosen), 120)
+    notebook.shot(chosen, "model-picker")
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_the_switchboard_answers_a_switch(lab, theme):
+    from tests.browser.lab import ROOT
+
+    notebook = lab.open(
+        ROOT / "notebooks" / "03_perceptron.ipynb", {"PROFILE": "smoke"}, theme=theme
+    )
+    board = "widgets.Switchboard"
+    notebook.js("{ notebook.activeCellIndex = arg }", notebook.index(board))
+    notebook._execute("notebook:run-all-above", True, 240)
+    notebook.run(board)
+    before = notebook.text(board)
+    notebook.choose(board, "optimiser", "momentum")
+    notebook.wait_for(lambda: notebook.text(board) != before)
+    assert max(notebook.points(board, trace) for trace in range(6)) > 10
+    assert notebook.errors() == []
+    notebook.shot(board, f"switchboard-{theme}")
