@@ -2,9 +2,11 @@
 
 import asyncio
 import copy
+import ctypes
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pandas as pd
 
@@ -143,6 +145,7 @@ class TrainingPanel(base.Shown):
                 return self.attempts[-1]
             if _current is not None and _current.is_alive():
                 self._end(_current)
+            _rest()
             attempt = _current = Attempt(self._work)
             self.attempts.append(attempt)
             attempt.start()
@@ -322,6 +325,20 @@ class _Controls:
         self._reading.value = base.sentence(panel.value.reading() if panel.value else "")
         if curve is not None:
             self._curve.value = curve
+
+
+def _rest() -> None:
+    """Let the OpenMP workers of this thread go, before another thread trains.
+
+    Where more workers are known than there are cores, libgomp lets them sleep at every pause: the
+    same training took a sixth longer in a thread (13.0 against 11.2 s on two cores).
+    """
+    from threadpoolctl import threadpool_info
+
+    for library in threadpool_info():
+        if library["user_api"] == "openmp":
+            with suppress(OSError, AttributeError):
+                ctypes.CDLL(library["filepath"]).omp_pause_resource_all(1)
 
 
 def _pace(attempt: Attempt, done: int, steps: int, texts: int) -> str:
