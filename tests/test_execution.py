@@ -200,6 +200,8 @@ def test_stopping_leaves_no_kernel_and_loses_nothing(tmp_path, number):
     process = subprocess.Popen(
         [sys.executable, "-m", "workbench", "run", *books, "--out", out],
         cwd=Path(execution.__file__).parents[1], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # A shell in the background hands on that SIGINT is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     try:
         wait_for((out / "begun").exists, 60)

@@ -3,8 +3,10 @@
 import re
 import time
 
+import nbformat
 import pytest
 
+CHART = "application/vnd.plotly.v1+json"
 # A training of twenty seconds that needs no model: a report every twentieth of a second.
 SLOW = """
 import time
@@ -135,6 +137,19 @@ def test_the_curve_is_still_there_after_closing_and_reopening(lab):
     lab.messages[:] = [m for m in lab.messages if "widget" not in m.lower()]
 
 
+def without_pictures(notebook) -> int:
+    """Bytes of the saved file, less the PNG that JupyterLab's plotly adds to every chart.
+
+    These grow with the window and cannot be switched off; in notebook 04 they are 0.85 MB.
+    """
+    document = nbformat.read(notebook.save(), as_version=4)
+    for cell in document.cells:
+        for output in cell.get("outputs", []):
+            if CHART in output.get("data", {}):
+                output.data.pop("image/png", None)
+    return len(nbformat.writes(document))
+
+
 def test_notebook_04_is_trained_stopped_and_trained_again(lab, tmp_path):
     from tests.browser.lab import ROOT
 
@@ -153,4 +168,4 @@ def test_notebook_04_is_trained_stopped_and_trained_again(lab, tmp_path):
     notebook.wait_for(lambda: notebook.points(panel, trace=3) >= 3)
     names = notebook.output(panel).locator(".legendtext").all_text_contents()
     assert {"attempt 1: training", "attempt 2: training"} <= set(names)
-    assert notebook.save().stat().st_size < 1_000_000
+    assert without_pictures(notebook) < 500_000

@@ -6,7 +6,9 @@ from tests.test_neural import LABELS, TEXTS
 
 CELLS = {
     "picker": """
+import os
 from workbench import data, evaluate, lesson, models, widgets
+os.environ["WORKBENCH_RUNS"] = "two-runs"
 work = lesson.start("06_evaluation", "smoke", 0)
 picker = widgets.DataPicker("reviews")
 picker""",
