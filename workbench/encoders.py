@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench import control, hub
-from workbench.batches import Encoded, by_length, tokenize
+from workbench import hub
+from workbench.batches import Encoded, tokenize
 from workbench.errors import UserError
 
 BUNDLED = "minilm"
@@ -166,18 +166,22 @@ def _ready(path: str, stamp: tuple):
 def _encode(texts: list[str], path: str, max_length: int) -> np.ndarray:
     import torch
 
+    from workbench import inference
+
     tokens, model = _ready(path, _stamp(path))
     ids, truncated = tokenize(tokens, texts, longest(model, max_length))
     rows = Encoded(ids, tokens.pad_token_id, truncated=truncated)
     vectors = np.empty((len(texts), model.config.hidden_size), np.float32)
-    with torch.inference_mode():
-        for batch in by_length(rows.length):
-            control.check()
-            inputs = {k: v.to(model.device) for k, v in rows.__getitems__(batch).items()}
-            states = model(**inputs).last_hidden_state.float()
-            mask = inputs["attention_mask"].unsqueeze(-1)
-            pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
-            vectors[batch] = torch.nn.functional.normalize(pooled).cpu().numpy()
+
+    def pooled(input_ids, attention_mask):
+        states = model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        mask = attention_mask.unsqueeze(-1)
+        mean = (states.float() * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return torch.nn.functional.normalize(mean)
+
+    # The weights have their type already: nothing is left to cast.
+    for batch, found in inference.answers(model, rows, "fp32", pooled):
+        vectors[batch] = found.cpu().numpy()
     return vectors
 
 
