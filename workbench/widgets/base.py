@@ -48,11 +48,14 @@ def escape(text: object) -> str:
     return html.escape(str(text))
 
 
-def table_html(frame, caption: str = "") -> str:
+def told(error: BaseException) -> str:
+    """An error in words: a person's mistake by its sentence, anything else with its type."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+
+
+def table_html(frame) -> str:
     """A `pandas.DataFrame` as an escaped table; what is wider than the page scrolls."""
     markup = frame.to_html(border=0, escape=True, na_rep="–")
-    if caption:
-        markup = markup.replace("<thead>", f"<caption>{escape(caption)}</caption><thead>", 1)
     return f'<div style="overflow-x:auto">{markup}</div>'
 
 

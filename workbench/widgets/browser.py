@@ -316,8 +316,7 @@ class _View:
             try:
                 work(*arguments)
             except Exception as error:
-                kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-                self.note.value = base.sentence(f"{kind}{error}", "bad")
+                self.note.value = base.sentence(base.told(error), "bad")
 
         return guarded
 

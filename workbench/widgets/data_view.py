@@ -43,10 +43,8 @@ def view(picker):
         told.value = base.sentence("Reading …")
         try:
             work()
-        except UserError as error:
-            said = (_for_the_widget(str(error)), "bad")
         except Exception as error:
-            said = (f"{type(error).__name__}: {error}", "bad")
+            said = (_for_the_widget(error), "bad")
         refresh()
         told.value = base.sentence(*said)
 
@@ -159,6 +157,9 @@ def _show_state(picker, bundled, columns: dict) -> None:
         control.value = chosen
 
 
-def _for_the_widget(said: str) -> str:
+def _for_the_widget(error: Exception) -> str:
     """Columns are named here by the dropdowns, and not on the command line."""
+    said = base.told(error)
+    if not isinstance(error, UserError):
+        return said
     return said.split(": name one with -p ")[0] + ": choose it below." if " -p " in said else said

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from workbench import calibration, costs, models, neural
 from workbench.errors import UserError, unknown
-from workbench.widgets import model_view
+from workbench.widgets import base, model_view
 from workbench.widgets.pickers import Picker
 
 LIMITS = {"epochs": 1000, "learning_rate": 1, "max_length": 8192, "seed": 2**32 - 1}
@@ -165,7 +165,5 @@ def _told(work: Callable):
     """What `work` returns, or in words why it could not."""
     try:
         return work()
-    except UserError as error:
-        return str(error)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return base.told(error)

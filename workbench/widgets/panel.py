@@ -63,10 +63,8 @@ class Attempt(threading.Thread):
 
     def outcome(self) -> tuple[str, str]:
         """How it ended, in a sentence, and whether that is good or bad news."""
-        if isinstance(self.error, UserError):
-            return str(self.error), "bad"
         if self.error is not None:
-            return f"{type(self.error).__name__}: {self.error}", "bad"
+            return base.told(self.error), "bad"
         if self.model is None:
             return "Stopped before anything was learned.", "bad"
         report = getattr(self.model, "report_", {})
@@ -318,8 +316,7 @@ class _Controls:
         self._train.disabled, self._stop.disabled = running, not running
         if panel.attempts:
             done, steps = panel.attempts[-1].progress()
-            self._bar.max = max(steps, 1)
-            self._bar.value = done if running or not done else max(done, 0)
+            self._bar.max, self._bar.value = max(steps, 1), done
         text, kind = panel.status()
         self._status.value = base.sentence(text, kind)
         self._reading.value = base.sentence(panel.value.reading() if panel.value else "")

@@ -154,8 +154,7 @@ class Switchboard(base.Shown):
             now = (settings, *trained(self._function, settings, self.seed))
             self._now, self._before, self._failure = now, self._now, ""
         except Exception as error:
-            name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-            self._failure = f"{name}{error}"
+            self._failure = base.told(error)
 
     def _figure(self):
         settings, history, boundary = self._now

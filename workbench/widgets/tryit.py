@@ -98,7 +98,7 @@ class TryIt(base.Shown):
         try:
             return answers_html(self.answers(self.value))
         except Exception as error:
-            return _told(error)
+            return base.sentence(base.told(error), "bad")
 
     def _explain_later(self, pause: float = 0.0) -> None:
         """Explain the text in a thread, after `pause` seconds; whatever was begun is given up."""
@@ -117,7 +117,7 @@ class TryIt(base.Shown):
         except control.Stopped:
             return
         except Exception as error:
-            markup = _told(error)
+            markup = base.sentence(base.told(error), "bad")
         for view in self._views:
             if not newer.is_set():
                 view.rests.value = markup
@@ -233,8 +233,3 @@ def _numbers(found: explain.Occlusion) -> str:
 
     table = pd.DataFrame({"word": found.words, "fall": [f"{fall:+.3f}" for fall in found.falls]})
     return base.table_html(table.iloc[(-abs(found.falls)).argsort(kind="stable")])
-
-
-def _told(error: Exception) -> str:
-    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return base.sentence(text, "bad")
