@@ -75,6 +75,33 @@ def test_words_that_training_never_saw_keep_their_vectors(checkpoint):
     assert still[[i for i in range(len(still)) if i not in set(seen)]].all()
 
 
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_narrow_states_run_through_all_layers_and_teach_the_same(checkpoint, family):
+    folder, texts = checkpoint(family), ["a great book", "the pan , the film . it was dull"]
+    model = encoders.load(folder, "SequenceClassification")
+    batch = encoders.tokenizer(folder)(texts, padding=True, return_tensors="pt")
+    types = []
+    model.base_model.encoder.layer[-1].register_forward_pre_hook(
+        lambda _, given: types.append(given[0].dtype)
+    )
+
+    def gradients(context, bf16):
+        model.zero_grad()
+        with context, torch.autocast("cpu", torch.bfloat16, bf16):
+            model(**batch, labels=torch.tensor([0, 1])).loss.backward()
+        return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+    exact = gradients(nullcontext(), False)
+    wide = gradients(nullcontext(), True)
+    narrow = gradients(speed.narrow_states(model), True)
+    assert types == [torch.float32, torch.float32, torch.bfloat16]
+    assert torch.equal(gradients(speed.narrow_states(model), False), exact), "fp32 is left alone"
+    gradients(nullcontext(), True)
+    assert types[-1] is torch.float32, "it ends with the block"
+    off = [float((found - exact).norm() / exact.norm()) for found in (wide, narrow)]
+    assert off[1] < max(2 * off[0], 0.05)
+
+
 def test_dropout_keeps_the_mean_drops_its_share_and_repeats_a_step():
     layer = torch.nn.Sequential(torch.nn.Dropout(0.3))
     x = torch.ones(200, 500, requires_grad=True)

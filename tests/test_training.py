@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from tests.test_neural import LABELS, TEXTS
 from workbench import checkpoints, inference, models, training
-from workbench.batches import Encoded, ShuffledByLength
+from workbench.batches import Encoded, ShuffledByLength, usual_size
 from workbench.errors import UserError
 from workbench.neural import NetworkClassifier, TextClassifier
 
@@ -115,6 +115,28 @@ def test_trackers_get_what_the_history_gets(tmp_path, monkeypatch):
     network(report_to="tensorboard", epochs=2, checkpoints=str(folder)).fit(TEXTS, LABELS)
     assert list(folder.rglob("events.out.tfevents.*"))
     assert list(folder.glob("checkpoint-*/complete"))
+
+
+def test_a_tracker_that_is_not_here_is_named_before_anything_is_trained(monkeypatch):
+    with pytest.raises(UserError, match="no tracker 'tensorbord'; did you mean 'tensorboard'"):
+        network(report_to=["tensorbord"]).fit(TEXTS, LABELS)
+    monkeypatch.setattr(
+        training.transformers.integrations, "get_available_reporting_integrations", list
+    )
+    with pytest.raises(UserError, match="'mlflow' is not installed: pip install mlflow"):
+        network(report_to="mlflow").fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("texts", "size"), [(2, 8), (959, 8), (960, 16), (1919, 16), (1920, 32), (10**6, 32)]
+)
+def test_few_texts_go_in_small_batches(texts, size):
+    assert usual_size(texts) == size
+
+
+def test_the_batch_size_is_reported():
+    assert network(epochs=1, batch_size=None).fit(TEXTS, LABELS).report_["batch_size"] == 8
+    assert network(epochs=1, batch_size=5).fit(TEXTS, LABELS).report_["batch_size"] == 5
 
 
 def test_settings_are_seen_by_every_tool(checkpoint):

@@ -95,6 +95,16 @@ def by_length(lengths: Sequence[int], tokens: int = 4096) -> Iterator[np.ndarray
         start += size
 
 
+def usual_size(texts: int) -> int:
+    """Texts a step: 32, halved to no less than 8 while an epoch would have under sixty steps.
+
+    Large batches are quicker, and few texts teach more in more steps: on 300 sentences of SST-2
+    (three epochs, 1e-4, three seeds) batches of 8, 16 and 32 reached 0.81, 0.79 and 0.67 on the
+    development sentences; on 1,000 sentences 0.846, 0.846 and 0.842.
+    """
+    return next((size for size in (32, 16) if texts >= 60 * size), 8)
+
+
 class ShuffledByLength:
     """Batches of texts of like length in a random order, another one each epoch.
 

@@ -148,6 +148,7 @@ def _of_encoder(model, texts: Sequence[str], rates: dict, full: dict | None = No
 
 def _encoder_bytes(model, own: Shape, tokens: float, texts: int) -> float:
     from workbench import inference, speed, training
+    from workbench.batches import usual_size
 
     strategy = getattr(model, "strategy", "frozen")
     wide = 1 if inference.precision(getattr(model, "precision", "auto")) == "bf16" else 2
@@ -165,7 +166,7 @@ def _encoder_bytes(model, own: Shape, tokens: float, texts: int) -> float:
         kept = 2 * own.hidden * tokens
     elif strategy == "lora":
         moving = model.lora_rank * own.matrices
-    positions = model.batch_size * length
+    positions = (model.batch_size or usual_size(texts)) * length
     if not speed.accelerated():
         positions = min(positions, training.POSITIONS_AT_ONCE)
     layer = positions * (34 * own.hidden + 5 * own.heads * length) * wide

@@ -24,7 +24,7 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
     ----------
     epochs : passes over the training texts.
     learning_rate : peak of the rate; None leaves it to the model.
-    batch_size : texts a step.
+    batch_size : texts a step; None takes 32, and down to 8 where texts are few (see ``report_``).
     max_length : tokens a text; what is beyond is cut off and counted in ``report_``.
     optimizer : ``"adamw"`` (Loshchilov & Hutter 2019), ``"adam"`` (Kingma & Ba 2015), ``"sgd"``
         or ``"momentum"``.
@@ -47,13 +47,14 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
     ----------
     classes_ : class names, sorted.
     history_ : what training reported.
-    report_ : parameters, trainable parameters, texts, tokens, truncated texts, seconds, precision.
+    report_ : parameters, trainable parameters, texts, tokens, truncated texts, batch size, seconds,
+        precision.
     """
 
     def __init__(
-        self, *, epochs: float = 3, learning_rate: float | None = None, batch_size: int = 32,
-        max_length: int = 128, optimizer: str = "adamw", schedule: str = "linear",
-        warmup: float = 0.1, weight_decay: float | None = None, l1: float = 0.0,
+        self, *, epochs: float = 3, learning_rate: float | None = None,
+        batch_size: int | None = None, max_length: int = 128, optimizer: str = "adamw",
+        schedule: str = "linear", warmup: float = 0.1, weight_decay: float | None = None, l1: float = 0.0,
         max_grad_norm: float | None = 1.0, label_smoothing: float = 0.0, class_weight=None,
         patience: int | None = None, precision: str = "auto", checkpoints: str | None = None,
         report_to: str | list[str] = "none", seed: int = 0,

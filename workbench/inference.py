@@ -50,7 +50,7 @@ def answers(
 def logits(model, rows: Encoded, wanted: str = "auto") -> np.ndarray:
     """Scores of the classes, shape (n, classes), in double precision."""
     found = None
-    with speed.first_token_only(model):
+    with speed.first_token_only(model), speed.narrow_states(model):
         for batch, answer in answers(model, rows, wanted):
             scores = answer.logits.double().cpu().numpy()
             found = np.empty((len(rows), scores.shape[1])) if found is None else found

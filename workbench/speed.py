@@ -21,6 +21,7 @@ def fast(model: nn.Module, rows: Sequence[Encoded], seed: int) -> Iterator["Pool
         if hasattr(model, "get_input_embeddings"):
             stack.enter_context(small_vocabulary(model, rows))
             stack.enter_context(first_token_only(model))
+            stack.enter_context(narrow_states(model))
         yield stack.enter_context(pooled_dropout(model, seed))
 
 
@@ -155,6 +156,32 @@ def first_token_only(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         del layer.forward
+
+
+@contextmanager
+def narrow_states(model: nn.Module) -> Iterator[None]:
+    """Under autocast, states go from layer to layer in bf16: 134 against 121 examples a second.
+
+    Autocast narrows what enters each matrix product and leaves the sum that runs past the layers
+    in fp32, so that every product casts it anew, and both are held for the backward pass. The
+    norms still count in fp32 inside. For models whose embeddings are a module of their own; on a
+    GPU, autocast widens before each norm, and nothing would be gained.
+    """
+    embeddings = getattr(getattr(model, "base_model", None), "embeddings", None)
+    if embeddings is None or accelerated():
+        yield
+        return
+    hook = embeddings.register_forward_hook(
+        lambda _, given, states: (
+            states.to(torch.get_autocast_dtype("cpu"))
+            if torch.is_autocast_enabled("cpu")
+            else states
+        )
+    )
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _first_token(layer: nn.Module, states: torch.Tensor, mask: torch.Tensor | None):

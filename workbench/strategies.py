@@ -103,7 +103,9 @@ class Upper(nn.Module):
     def forward(self, input_ids, attention_mask, states):
         layers = self._stack[0]
         whole, layers._modules = layers._modules, _renumbered(layers, self._below)
-        replace = layers[0].register_forward_pre_hook(lambda _, given: (states.float(), *given[1:]))
+        replace = layers[0].register_forward_pre_hook(
+            lambda _, given: (states.to(given[0].dtype), *given[1:])
+        )
         try:
             return self.model(input_ids=input_ids, attention_mask=attention_mask)
         finally:

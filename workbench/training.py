@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from transformers.trainer_utils import EvalLoopOutput
 
 from workbench import checkpoints, control, inference, runs, speed
-from workbench.batches import Encoded, ShuffledByLength
+from workbench.batches import Encoded, ShuffledByLength, usual_size
 from workbench.errors import UserError, unknown
 from workbench.history import History
 
@@ -61,6 +62,7 @@ def fit(
     ):  # fmt: skip
         if getattr(settings, name) not in known:
             raise unknown(name, getattr(settings, name), known)
+    _check_trackers(settings.report_to)
     best = _Best(settings.patience)
     kept = checkpoints.Checkpoints(settings, train, history, best)
     rows = [train] if validation is None else [train, validation]
@@ -85,25 +87,40 @@ def fit(
     return {
         **train.report(), **parameter_counts(model),
         "precision": inference.precision(settings.precision),
-        "batch_pieces": trainer.pieces, "stopped": stopped,
+        "batch_size": trainer.args.train_batch_size, "batch_pieces": trainer.pieces,
+        "stopped": stopped,
         "steps": trainer.state.global_step, "kept_step": best.kept or trainer.state.global_step,
     }  # fmt: skip
 
 
 def _arguments(model, train: Encoded, settings, folder: str, validation):
-    steps = max(1, int(np.ceil(len(train) / settings.batch_size) * settings.epochs))
+    size = settings.batch_size or usual_size(len(train))
+    steps = max(1, int(np.ceil(len(train) / size) * settings.epochs))
     return transformers.TrainingArguments(
         output_dir=str(folder), num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size, warmup_steps=int(settings.warmup * steps),
+        per_device_train_batch_size=size, warmup_steps=int(settings.warmup * steps),
         learning_rate=settings.learning_rate or default_rate(model),
         lr_scheduler_type=SCHEDULES[settings.schedule],
         max_grad_norm=settings.max_grad_norm or 0.0,
         bf16=inference.precision(settings.precision) == "bf16", use_cpu=not speed.accelerated(),
         logging_steps=max(1, steps // 50), logging_nan_inf_filter=False,
         eval_strategy="epoch" if validation else "no", save_strategy="no", save_total_limit=2,
-        report_to=settings.report_to, run_name=type(settings).__name__, disable_tqdm=True,
-        seed=settings.seed, remove_unused_columns=False, dataloader_pin_memory=False,
+        report_to=settings.report_to, disable_tqdm=True, seed=settings.seed,
+        # Trackers put runs of one name together.
+        run_name=f"{type(settings).__name__}-{datetime.now():%Y%m%d-%H%M%S-%f}",
+        remove_unused_columns=False, dataloader_pin_memory=False,
     )  # fmt: skip
+
+
+def _check_trackers(wanted: str | list[str]) -> None:
+    known = transformers.integrations.INTEGRATION_TO_CALLBACK
+    for name in [wanted] if isinstance(wanted, str) else wanted:
+        if name in ("none", "all"):
+            continue
+        if name not in known:
+            raise unknown("tracker", name, ["none", "all", *known])
+        if name not in transformers.integrations.get_available_reporting_integrations():
+            raise UserError(f"The tracker '{name}' is not installed: pip install {name}.")
 
 
 def _place(settings) -> Path | None:
