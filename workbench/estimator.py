@@ -54,10 +54,10 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
     def __init__(
         self, *, epochs: float = 3, learning_rate: float | None = None,
         batch_size: int | None = None, max_length: int = 128, optimizer: str = "adamw",
-        schedule: str = "linear", warmup: float = 0.1, weight_decay: float | None = None, l1: float = 0.0,
-        max_grad_norm: float | None = 1.0, label_smoothing: float = 0.0, class_weight=None,
-        patience: int | None = None, precision: str = "auto", checkpoints: str | None = None,
-        report_to: str | list[str] = "none", seed: int = 0,
+        schedule: str = "linear", warmup: float = 0.1, weight_decay: float | None = None,
+        l1: float = 0.0, max_grad_norm: float | None = 1.0, label_smoothing: float = 0.0,
+        class_weight=None, patience: int | None = None, precision: str = "auto",
+        checkpoints: str | None = None, report_to: str | list[str] = "none", seed: int = 0,
     ) -> None:  # fmt: skip
         self.epochs = epochs
         self.learning_rate = learning_rate
