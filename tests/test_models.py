@@ -52,6 +52,16 @@ def test_calibrating_never_turns_the_rule_round(name, reviews):
         assert (model.predict(list(test["text"])) == by_the_rule).all()
 
 
+@pytest.mark.parametrize("name", ["svm", "perceptron"])
+def test_two_texts_of_a_class_are_enough_and_one_is_refused(name):
+    texts = ["a good film", "a bad film", "good indeed", "bad indeed", "an odd film"]
+    labels = ["good", "bad", "good", "bad", "odd"]
+    model = models.build(name).fit(texts[:4], labels[:4])
+    assert list(model.predict(["good", "bad"])) == ["good", "bad"]
+    with pytest.raises(UserError, match="one text only"):
+        models.build(name).fit(texts, labels)
+
+
 @pytest.mark.parametrize("name", ["minilm", "source-only", "coral", "dapt"])
 def test_settings_reach_the_estimator(name):
     assert models.build(name, seed=7).get_params()["seed"] == 7

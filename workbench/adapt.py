@@ -134,7 +134,7 @@ class ContinuedPretraining(neural.TextClassifier):
         history = History()
         settings = copy.copy(self).set_params(
             epochs=self.pretraining_epochs, learning_rate=self.pretraining_rate, patience=None,
-            label_smoothing=0.0, checkpoints=None, batch_size=self.batch_size or 32,
+            label_smoothing=0.0, checkpoints=None,
         )  # fmt: skip
         training.fit(
             networks.MaskedOnly(model), Encoded(rows, tokenizer.pad_token_id, truncated=truncated),

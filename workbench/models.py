@@ -100,14 +100,16 @@ def _over_tfidf(classifier, ngrams: int = 2):
 
 
 def _calibrated(classifier):
-    """Give a linear rule probabilities by temperature scaling (Guo et al. 2017), 3-fold.
+    """Give a linear rule probabilities by temperature scaling (Guo et al. 2017).
 
     One positive factor never changes which class wins; Platt's sigmoid can turn it round when the
     folds are small.
     """
     from sklearn.calibration import CalibratedClassifierCV
 
-    return CalibratedClassifierCV(classifier, method="temperature", cv=3, ensemble=False)
+    from workbench.reporting import Folds
+
+    return CalibratedClassifierCV(classifier, method="temperature", cv=Folds(), ensemble=False)
 
 
 def _majority():

@@ -1,9 +1,10 @@
 """Classical networks that report each epoch to a History and can be stopped after one."""
 
 import numpy as np
-from sklearn import linear_model, neural_network, pipeline
+from sklearn import linear_model, model_selection, neural_network, pipeline
 
 from workbench import control
+from workbench.errors import UserError
 from workbench.history import History
 
 
@@ -55,6 +56,24 @@ class Network(neural_network.MLPClassifier):
         )  # fmt: skip
         if _stopped():
             self._no_improvement_count = np.inf  # ends as early stopping does, with the best
+
+
+class Folds:
+    """Three stratified folds, or two where a class has no more than two texts.
+
+    Raises
+    ------
+    UserError : a class has one text only.
+    """
+
+    def get_n_splits(self, X, y, groups=None) -> int:
+        least = int(np.unique(y, return_counts=True)[1].min())
+        if least < 2:
+            raise UserError("A class has one text only: this model needs two of each.")
+        return min(3, least)
+
+    def split(self, X, y, groups=None):
+        return model_selection.StratifiedKFold(self.get_n_splits(X, y)).split(X, y)
 
 
 class Pipeline(pipeline.Pipeline):
