@@ -113,9 +113,10 @@ def test_memory_follows_what_moves(measured):
     weights = 22_713_216 / 2**20
     assert costs_of["full"] > 16 * weights
     assert 4 * weights < costs_of["lora"] < costs_of["full"] - 11 * weights
-    assert 4 * weights < costs_of["frozen"] < costs_of["full"] - 11 * weights
-    longer = costs.estimate("minilm", TEXTS * 10, strategy="full").memory
-    assert longer == pytest.approx(costs_of["full"])
+    # Encoding takes more positions at once than a step of training does.
+    assert 4 * weights < costs_of["frozen"] < costs_of["full"] - 10 * weights
+    many, more = (costs.estimate("minilm", TEXTS * n, strategy="full").memory for n in (2, 20))
+    assert costs_of["full"] < many == pytest.approx(more), "batches are small where texts are few"
 
 
 def test_methods_that_adapt_read_twice_the_texts(measured):
