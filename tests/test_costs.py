@@ -184,10 +184,13 @@ def test_a_true_calibration_is_near_the_truth(name, reviews, cache):
     texts, labels = list(train["text"][:200]), list(train["label"][:200])
     cost = costs.estimate(name, texts, **settings)
     models.build(name, **settings).fit(texts[:16], labels[:16])
-    started, waited = time.perf_counter(), calibration._waited()
-    models.build(name, **settings).fit(texts, labels)
-    seconds = time.perf_counter() - started
-    if cost.busy or calibration._waited() - waited > calibration.BUSY * seconds:
+    began, waited, took = time.perf_counter(), calibration._waited(), []
+    for _ in range(5 if name == "naive-bayes" else 1):  # a twentieth of a second is soon disturbed
+        started = time.perf_counter()
+        models.build(name, **settings).fit(texts, labels)
+        took.append(time.perf_counter() - started)
+    everything, seconds = time.perf_counter() - began, sorted(took)[len(took) // 2]
+    if cost.busy or calibration._waited() - waited > calibration.BUSY * everything:
         pytest.skip("other programs were at work: times mean nothing")
     assert seconds / 4 < cost.seconds < seconds * 4
     assert cost.memory > 0
