@@ -19,11 +19,12 @@ def folder() -> Path:
 
 
 def texts(corpus: str, count: int | None = None, split: str | None = None):
-    """Texts and labels of a corpus, a fixed draw."""
+    """Texts of a corpus, a fixed draw, and their labels where there are any."""
     path = folder() / FILES[corpus]
     table = pd.read_csv(path.with_name(f"{split}.csv") if split else path)
     table = table.sample(min(count or len(table), len(table)), random_state=0)
-    return [str(t) for t in table["text"]], table["label"].astype(str).tolist()
+    labels = table["label"].astype(str).tolist() if "label" in table else None
+    return [str(t) for t in table["text"]], labels
 
 
 def _rate(count: int, tokens: int, started: float) -> dict:
