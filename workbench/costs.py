@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from workbench import adapt, calibration, encoders, models, text
+from workbench.batches import usual_size
 from workbench.calibration import MIB, calibrate, default, kinds_of, token_counts, units
 from workbench.errors import UserError
 
@@ -148,7 +149,6 @@ def _of_encoder(model, texts: Sequence[str], rates: dict, full: dict | None = No
 
 def _encoder_bytes(model, own: Shape, tokens: float, texts: int) -> float:
     from workbench import inference, speed, training
-    from workbench.batches import usual_size
 
     strategy = getattr(model, "strategy", "frozen")
     wide = 1 if inference.precision(getattr(model, "precision", "auto")) == "bf16" else 2

@@ -114,7 +114,7 @@ def _arguments(model, train: Encoded, settings, folder: str, validation):
 
 def _check_trackers(wanted: str | list[str]) -> None:
     known = transformers.integrations.INTEGRATION_TO_CALLBACK
-    for name in [wanted] if isinstance(wanted, str) else wanted:
+    for name in [wanted] if isinstance(wanted, str) else wanted or []:
         if name in ("none", "all"):
             continue
         if name not in known:
