@@ -134,7 +134,7 @@ def _share(case: str, runs: list[dict], found: dict) -> str:
 
 
 def _bf16() -> bool:
-    from workbench import inference
+    from workbench.training import inference
 
     return inference.precision() == "bf16"
 

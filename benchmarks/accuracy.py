@@ -19,7 +19,7 @@ STRATEGIES = {
 
 
 def ours(some, labels, rate, seed):
-    from workbench.neural import TextClassifier
+    from workbench.models.encoder_classifier import TextClassifier
 
     model = TextClassifier(epochs=EPOCHS, learning_rate=rate, seed=seed).fit(some, labels)
     return model.predict
@@ -30,8 +30,9 @@ def plain(some, labels, rate, seed):
     trainer.train()
 
     def classify(others):
-        from workbench import encoders, inference
-        from workbench.batches import Encoded, tokenize
+        from workbench.models import encoders
+        from workbench.training import inference
+        from workbench.training.batches import Encoded, tokenize
 
         rows, _ = tokenize(encoders.tokenizer("minilm"), others, 128)
         found = inference.logits(trainer.model, Encoded(rows, 0), "fp32")
@@ -78,7 +79,7 @@ def compare(results: Path) -> None:
 
 def strategies(results: Path) -> None:
     """Every strategy with its defaults on all of SST-2's training sentences, one seed."""
-    from workbench.neural import TextClassifier
+    from workbench.models.encoder_classifier import TextClassifier
 
     some, labels = cases.texts("sst2")
     test = cases.texts("sst2", split="test")

@@ -40,7 +40,7 @@ def _rate(count: int, tokens: int, started: float) -> dict:
 
 
 def train_ours(corpus: str, count: int, **settings) -> dict:
-    from workbench.neural import TextClassifier
+    from workbench.models.encoder_classifier import TextClassifier
 
     # 32 is what the whole of either corpus gets by default; of less, it would be less.
     given = {"epochs": 1, "max_length": MAX_LENGTH[corpus], "batch_size": 32, **settings}
@@ -66,7 +66,7 @@ def plain_trainer(some, labels, corpus, padding, batch_size, epochs, rate=5e-5, 
     """`Trainer` as its documentation introduces it."""
     import transformers
 
-    from workbench import encoders
+    from workbench.models import encoders
 
     transformers.set_seed(seed)
     tokenizer = encoders.tokenizer("minilm")
@@ -92,7 +92,7 @@ def plain_trainer(some, labels, corpus, padding, batch_size, epochs, rate=5e-5, 
 
 
 def encode_ours(corpus: str, count: int) -> dict:
-    from workbench import encoders
+    from workbench.models import encoders
 
     some, _ = texts(corpus, count)
     encoders.encode(some[:8], max_length=256)
@@ -116,7 +116,7 @@ def encode_theirs(corpus: str, count: int) -> dict:
 def _sentence_transformer():
     from sentence_transformers import SentenceTransformer
 
-    from workbench import encoders
+    from workbench.models import encoders
 
     return SentenceTransformer(encoders.locate("minilm"), device="cpu")
 
@@ -125,7 +125,7 @@ def _sentence_transformer():
 
 
 def _sentences():
-    from workbench import text
+    from workbench.data import text
 
     return [
         text.tokenize(each) for each in texts("books")[0] + texts("books", split="unlabeled")[0]
@@ -133,7 +133,7 @@ def _sentences():
 
 
 def word2vec_ours() -> dict:
-    from workbench import vectors
+    from workbench.models import vectors
 
     sentences = _sentences()
     started = time.perf_counter()
@@ -179,7 +179,7 @@ def _fit(model) -> dict:
 
 
 def growth(count: int) -> dict:
-    from workbench.neural import TextClassifier
+    from workbench.models.encoder_classifier import TextClassifier
 
     some, labels = texts("sst2")
     times = -(-count // len(some))
@@ -232,8 +232,8 @@ def fit_in_kernel(watched: bool) -> float:
 
     The second of two trainings counts: the first of a thread finds no memory that is warm.
     """
-    from workbench.history import History
-    from workbench.neural import TextClassifier
+    from workbench.models.encoder_classifier import TextClassifier
+    from workbench.training.history import History
     from workbench.widgets import TrainingPanel, base
 
     some, labels = texts("sst2", 1280)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_notebooks import write
-from workbench import cli, execution, notebooks, runs
+from tests.runs.test_notebooks import write
+from workbench import cli, runs
+from workbench.runs import execution, notebooks
 
 ROOT = Path(cli.__file__).parents[1]
 

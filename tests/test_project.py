@@ -86,12 +86,25 @@ def imported(path: Path) -> set[str]:
 def test_modules_import_each_other_without_circles():
     files = (p.relative_to(ROOT) for p in (ROOT / "workbench").rglob("*.py"))
     modules = {".".join(path.with_suffix("").parts): ROOT / path for path in files}
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
     edges = {name: imported(path) & set(modules) for name, path in modules.items()}
     done, waiting = set(), dict(edges)
     while free := [name for name, needs in waiting.items() if needs <= done]:
         done |= set(free)
         waiting = {name: needs for name, needs in waiting.items() if name not in done}
     assert not waiting, f"a circle among {sorted(waiting)}"
+
+
+ROOMS = ["errors", "data", "training", "models", "evaluation", "runs", "widgets", "cli", "__main__"]
+
+
+def test_each_room_imports_only_from_those_before_it():
+    for path in (ROOT / "workbench").rglob("*.py"):
+        room = path.relative_to(ROOT / "workbench").parts[0].removesuffix(".py")
+        later = ROOMS[ROOMS.index(room) + 1 :] if room in ROOMS else ROOMS
+        for name in imported(path):
+            package, *rest = name.split(".")
+            assert package != "workbench" or not {*rest[:1]} & {*later}, f"{path}: {name}"
 
 
 def test_one_importer_each_of_papermill_and_ipywidgets():

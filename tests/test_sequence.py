@@ -9,7 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from workbench import notebooks, runs
+from workbench import runs
+from workbench.runs import notebooks
 
 STEMS = [path.stem for path in notebooks.find()]
 CHART = "application/vnd.plotly.v1+json"

@@ -100,7 +100,7 @@ def _count(text: str) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from workbench import execution, notebooks, report
+    from workbench.runs import execution, notebooks, report
 
     flags = ("data", "model", "profile", "seed")
     parameters = {f.upper(): v for f in flags if (v := getattr(args, f)) is not None}
@@ -132,20 +132,20 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _note(message: Warning, category: type, *rest) -> None:
-    from workbench.data import DataWarning
+    from workbench.data.loading import DataWarning
 
     if issubclass(category, DataWarning):
         print(f"note: {message}", file=sys.stderr)
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from workbench import evaluate
+    from workbench import evaluation
 
     places = [Path(name) for name in args.names] or [_latest()]
     found = [run for place in places for run in _runs_in(place)]
     if not found:
         raise UserError(f"There are no runs in '{places[0]}'; 'workbench run' makes some.")
-    scores, tests = evaluate.compare(found)
+    scores, tests = evaluation.compare(found)
     print(scores.to_string(index=False, float_format="{:.3f}".format, na_rep=""))
     if len(tests):
         print("\nEach run against the best that predicted the same rows (exact McNemar, Holm):")

@@ -4,7 +4,7 @@ import pytest
 
 CURVE = """
 import plotly.graph_objects as go
-from workbench import plots
+from workbench.evaluation import plots
 plots.use()
 go.Figure(go.Scatter(y=[1, 2, 3]))
 """

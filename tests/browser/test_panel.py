@@ -10,13 +10,14 @@ CHART = "application/vnd.plotly.v1+json"
 # A training of twenty seconds that needs no model: a report every twentieth of a second.
 SLOW = """
 import time
-from workbench import control, widgets
-from workbench.history import History
+from workbench import widgets
+from workbench.training import stopping
+from workbench.training.history import History
 
 def learn(steps=400):
     history = History()
     for step in range(1, steps + 1):
-        control.check()
+        stopping.check()
         time.sleep(0.05)
         history.report(step=step, steps=steps, epoch=step / 40, loss=1 / step)
     return "learned"

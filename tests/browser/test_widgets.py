@@ -2,12 +2,13 @@
 
 import pytest
 
-from tests.test_neural import LABELS, TEXTS
+from tests.models.test_encoder_classifier import LABELS, TEXTS
 
 CELLS = {
     "picker": """
 import os
-from workbench import data, evaluate, lesson, models, widgets
+from workbench import data, evaluation, models, widgets
+from workbench.runs import lesson
 os.environ["WORKBENCH_RUNS"] = "two-runs"
 work = lesson.start("06_evaluation", "smoke", 0)
 picker = widgets.DataPicker("reviews")
@@ -20,7 +21,7 @@ model = await panel""",
 fitted = {"cnn": model, "majority": models.build("majority")}
 fitted["majority"].fit(list(train["text"]), list(train["label"]))
 for name, each in fitted.items():
-    work.record(name, evaluate.evaluate(each, test), each)
+    work.record(name, evaluation.evaluate(each, test), each)
 print(sorted(set(train["label"])), len(train))""",
     "try": "widgets.TryIt(fitted, text='the film was great')",
     "runs": "widgets.RunBrowser()",

@@ -5,9 +5,10 @@ from html import unescape
 
 import pandas as pd
 
-from workbench import evaluate, pairs, plots
+from workbench import evaluation
 from workbench.errors import UserError, unknown
-from workbench.runs import Run, survey
+from workbench.evaluation import pairs, plots
+from workbench.runs.folders import Run, survey
 from workbench.widgets import base, keys
 
 COLUMNS = {
@@ -212,7 +213,7 @@ def tests_html(selected: list[Run]) -> str:
     """Several runs: each against the best one that predicted the same texts, Holm corrected."""
     if len(selected) < 3:
         return base.sentence("Select two runs to compare them, or more (with Ctrl or Shift).")
-    _, tests = evaluate.compare(selected)
+    _, tests = evaluation.compare(selected)
     if tests.empty:
         return base.sentence("No two of the selected runs can be compared.")
     letters = {run.path.name: f"{_letter(i)}: {run.name}" for i, run in enumerate(selected)}

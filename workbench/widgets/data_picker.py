@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from workbench import data, sources
+from workbench import data
+from workbench.data import sources
 from workbench.errors import UserError
 from workbench.widgets import data_view
 from workbench.widgets.dropzone import keep_file

@@ -5,7 +5,8 @@ from collections import Counter
 
 import pandas as pd
 
-from workbench import data, sources, text
+from workbench import data
+from workbench.data import sources, text
 from workbench.errors import UserError
 from workbench.widgets import base, keys
 from workbench.widgets.dropzone import drop_zone

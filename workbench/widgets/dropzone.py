@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from workbench import sources
+from workbench.data import sources
 from workbench.errors import UserError
 from workbench.widgets import base
 

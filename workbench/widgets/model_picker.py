@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from workbench import calibration, costs, models, neural
+from workbench import models
 from workbench.errors import UserError, unknown
+from workbench.models import calibration, costs, encoder_classifier
 from workbench.widgets import base, model_view
 from workbench.widgets.pickers import Picker
 
@@ -142,8 +143,8 @@ def _checked(name: str, value):
     if name == "model":
         return str(value).strip()
     if name == "strategy":
-        if (value := value or "full") not in neural.STRATEGIES:
-            raise unknown("strategy", value, neural.STRATEGIES)
+        if (value := value or "full") not in encoder_classifier.STRATEGIES:
+            raise unknown("strategy", value, encoder_classifier.STRATEGIES)
         return value
     if not isinstance(value or 0, (int, float)) or not 0 <= (value or 0) <= LIMITS[name]:
         raise UserError(

@@ -4,8 +4,9 @@ from functools import lru_cache
 
 import pandas as pd
 
-from workbench import calibration, costs, models
+from workbench import models
 from workbench.errors import UserError
+from workbench.models import calibration, costs
 from workbench.widgets import base, keys
 from workbench.widgets.tables import table
 

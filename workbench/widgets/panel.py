@@ -10,9 +10,10 @@ from contextlib import suppress
 
 import pandas as pd
 
-from workbench import control, plots
 from workbench.errors import UserError
-from workbench.history import History
+from workbench.evaluation import plots
+from workbench.training import stopping
+from workbench.training.history import History
 from workbench.widgets import base, keys
 
 SECONDS = 0.25  # between two pictures, or longer: a picture may cost a hundredth of the time
@@ -33,9 +34,9 @@ class Attempt(threading.Thread):
 
     def run(self) -> None:
         try:
-            with control.supervised(self.asked_to_stop, self._hear):
+            with stopping.supervised(self.asked_to_stop, self._hear):
                 self.model = self._work()
-        except control.Stopped:
+        except stopping.Stopped:
             pass
         except BaseException as error:
             self.error = error

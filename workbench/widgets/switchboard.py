@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from workbench import plots
 from workbench.errors import UserError, unknown
-from workbench.history import History
+from workbench.evaluation import plots
+from workbench.training.history import History
 from workbench.widgets import base, keys
 
 SHARES = (0.0, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from workbench import plots
+from workbench.evaluation import plots
 from workbench.widgets import base
 
 _CELL = "padding:1px 10px 1px 0;vertical-align:top;text-align:"

@@ -2,9 +2,10 @@
 
 import threading
 
-from workbench import control, explain
 from workbench.errors import UserError
-from workbench.plots import COLOURS
+from workbench.evaluation import explain
+from workbench.evaluation.plots import COLOURS
+from workbench.training import stopping
 from workbench.widgets import base, keys
 
 PAUSE = 0.8  # seconds without typing after which the words are left out one by one
@@ -71,7 +72,7 @@ class TryIt(base.Shown):
         """What each model's answer rests on, by its name."""
         found = {}
         for name, model in self.models.items():
-            control.check()
+            stopping.check()
             with self._lock:
                 found[name] = explain.occlusion(model, text)
         return found
@@ -112,9 +113,9 @@ class TryIt(base.Shown):
         markup = ""
         try:
             if text.strip():
-                with control.supervised(newer, lambda row: None):
+                with stopping.supervised(newer, lambda row: None):
                     markup = rests_html(self.explain(text))
-        except control.Stopped:
+        except stopping.Stopped:
             return
         except Exception as error:
             markup = base.sentence(base.told(error), "bad")

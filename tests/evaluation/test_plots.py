@@ -1,0 +1,102 @@
+import base64
+import re
+from xml.etree import ElementTree
+
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io as pio
+import pytest
+
+from workbench.evaluation import plots
+from workbench.training.history import History
+
+HISTORY = History(
+    [{"step": 1, "loss": 0.9}, {"step": 2, "loss": 0.5}, {"step": 2, "validation_loss": 0.6}]
+)
+
+
+@pytest.fixture(autouse=True)
+def look():
+    before = pio.templates.default, pio.renderers.default
+    plots.use()
+    yield
+    pio.templates.default, pio.renderers.default = before
+
+
+def test_loss_curve_draws_the_rows_of_the_history():
+    training, validation = plots.loss_curve(HISTORY).data
+    assert (list(training.x), list(training.y)) == ([1, 2], [0.9, 0.5])
+    assert (list(validation.x), list(validation.y)) == ([2], [0.6])
+
+
+def test_curves_of_several_histories_can_be_told_apart():
+    traces = plots.loss_curve({"one": HISTORY, "two": HISTORY}).data
+    assert len({(t.line.color, t.line.dash) for t in traces}) == 4
+    assert {t.name for t in traces} == {
+        "one training",
+        "one validation",
+        "two training",
+        "two validation",
+    }
+
+
+def test_score_bars_carry_the_interval():
+    table = pd.DataFrame({"accuracy": [0.8, 0.5], "accuracy_low": [0.7, 0.4],
+                          "accuracy_high": [0.85, 0.6]},
+                         index=["m", "n"])  # fmt: skip
+    bar = plots.score_bars(table).data[0]
+    assert list(bar.y) == ["n", "m"]
+    assert list(bar.error_x.array) == pytest.approx([0.1, 0.05])
+
+
+def test_learning_curve_averages_the_draws():
+    table = pd.DataFrame({"model": "m", "labels": [16, 16, 64], "accuracy": [0.5, 0.7, 0.8]})
+    line = plots.learning_curve(table).data[0]
+    assert list(line.y) == pytest.approx([0.6, 0.8])
+
+
+def test_a_shown_figure_needs_no_network_and_offers_no_upload():
+    bundle = plots.Renderer().to_mimebundle(plots.loss_curve(HISTORY).to_dict())
+    assert set(bundle) == {"application/vnd.plotly.v1+json", "text/html", "text/plain"}
+    assert "http" not in bundle["text/html"].replace("http://www.w3.org", "")
+    assert bundle["application/vnd.plotly.v1+json"]["config"]["showSendToCloud"] is False
+    assert "training" in bundle["text/plain"]
+
+
+def test_colours_differ_for_every_kind_of_sight():
+    assert len(set(plots.COLOURS)) == 6
+
+
+def _long(rows):
+    return History({"step": i, "loss": 1 / (i + 1)} for i in range(rows))
+
+
+def test_the_training_chart_thins_out_and_shows_earlier_attempts_as_ghosts():
+    history = _long(5000)
+    history.report(step=5000, validation_loss=0.5, validation_accuracy=0.8)
+    figure = plots.training_chart([("first", _long(9)), ("second", history)], most=2000)
+    first, loss, validation, accuracy = go.Figure(figure).data
+    assert [len(plots.numbers(trace.x)) for trace in (first, loss)] == [9, 2000]
+    assert list(plots.numbers(loss.x)[[0, -1]]) == [0, 4999]
+    found = [plots.numbers(trace.y)[0] for trace in (validation, accuracy)]
+    assert found == pytest.approx([0.5, 0.8])
+    assert first.line.dash and not loss.line.dash
+    assert (first.name, accuracy.yaxis) == ("first: training", "y2")
+
+
+def test_the_sketch_is_svg_with_every_point_and_survives_gaps():
+    history = _long(50)
+    history.append({"step": 50, "loss": None})
+    history.report(step=50, validation_loss=0.5, validation_accuracy=0.8)
+    svg = ElementTree.fromstring(plots.sketch(plots.training_chart([("<b>", history)])))
+    lines = svg.findall(".//{http://www.w3.org/2000/svg}polyline")
+    assert [len(line.get("points").split()) for line in lines] == [50, 1, 1]
+    heights = [float(point.split(",")[1]) for point in lines[0].get("points").split()]
+    assert heights == sorted(heights), "a falling loss goes down the page"
+    assert plots.sketch(plots.training_chart([])).startswith("<svg")
+
+
+def test_a_viewer_without_scripts_sees_the_picture():
+    markup = plots.picture(plots.training_chart([("a", HISTORY)]))
+    code = re.search('base64,([^"]+)', markup).group(1)
+    ElementTree.fromstring(base64.b64decode(code))

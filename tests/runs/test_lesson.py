@@ -1,0 +1,54 @@
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench import evaluation, models, runs
+from workbench.errors import UserError
+from workbench.runs import lesson
+
+
+@pytest.fixture(autouse=True)
+def own_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path))
+
+
+def test_sizes_follow_the_profile():
+    assert lesson.start("x", "smoke").pick(smoke=1, quick=2, full=3) == 1
+    assert lesson.start("x", "full").pick(smoke=1, quick=2, full=3) == 3
+
+
+def test_unknown_profile():
+    with pytest.raises(UserError, match="did you mean 'quick'"):
+        lesson.start("x", "quik")
+
+
+def test_start_fixes_the_seeds():
+    draws = []
+    for _ in range(2):
+        lesson.start("x", "smoke", 5)
+        draws.append((random.random(), np.random.rand()))  # noqa: NPY002
+    assert draws[0] == draws[1]
+
+
+def test_a_record_is_a_run_and_a_row_of_the_scores(reviews):
+    train, _, test = reviews
+    work = lesson.start("04_x", "smoke", 7)
+    for name in ("majority", "naive-bayes"):
+        model = models.build(name).fit(list(train["text"]), list(train["label"]))
+        work.record(name, evaluation.evaluate(model, test), model=model, seconds=0.1)
+    assert isinstance(work.scores(), pd.DataFrame)
+    assert list(work.scores().index) == ["naive-bayes", "majority"]
+    run = runs.list_runs()[1]
+    assert (run.name, run.info["notebook"], run.info["seed"]) == ("naive-bayes", "04_x", 7)
+    assert len(run.predictions()) == len(test)
+
+
+@pytest.mark.parametrize(
+    ("right", "said"),
+    [(None, "Not answered yet."), (True, "Right."), (False, "Not quite: look again")],
+)
+def test_verdict(right, said, capsys):
+    assert lesson.verdict(right, "look again") is bool(right)
+    assert capsys.readouterr().out.strip() == said

@@ -1,0 +1,118 @@
+"""What is called frozen does not move, and what is kept is what would be computed."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.models.test_encoder_classifier import LABELS, QUICK, TEXTS
+from workbench.models import encoders
+from workbench.models.encoder_classifier import TextClassifier
+from workbench.training import inference, strategies
+
+FAMILIES = ["bert", "roberta", "gpt2"]
+
+
+def moved(folder, model) -> set[str]:
+    """Names of the encoder's parameters that training has changed."""
+    before = encoders.load(folder).state_dict()
+    after = model._model.base_model.state_dict()
+    return {k for k in before if k in after and not torch.equal(before[k], after[k])}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("strategy", ["upper", "gradual", "lora"])
+def test_every_strategy_learns_with_every_family(checkpoint, family, strategy):
+    settings = {**QUICK, "epochs": 40}
+    model = TextClassifier(str(checkpoint(family)), strategy=strategy, **settings)
+    model.fit(TEXTS, LABELS, validation=(TEXTS, LABELS))
+    assert (model.predict(TEXTS) == np.array(LABELS)).mean() > 0.95
+    # Validation sees the model through the strategy, prediction sees it whole.
+    assert model.history_.column("validation_accuracy")[1][-1] == pytest.approx(
+        (model.predict(TEXTS) == np.array(LABELS)).mean(), abs=0.03
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_frozen_layers_and_embeddings_stand_still(checkpoint, family):
+    folder = str(checkpoint(family))
+    model = TextClassifier(folder, strategy="upper", frozen_layers=1, **QUICK).fit(TEXTS, LABELS)
+    depth = strategies.depths(model._model)
+    names = {n.removeprefix(f"{model._model.base_model_prefix}."): d for n, d in depth.items()}
+    changed = moved(folder, model)
+    assert changed
+    assert {names[name] for name in changed} <= {2, 3}
+    assert any(names[name] == 2 for name in changed)
+    whole = sum(p.numel() for p in model._model.parameters())
+    assert model.report_["trainable_parameters"] < whole == model.report_["parameters"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_kept_states_give_the_logits_of_the_whole_model(checkpoint, family):
+    model = TextClassifier(str(checkpoint(family)), precision="fp32", **QUICK).fit(TEXTS, LABELS)
+    rows = model._encoded(TEXTS, np.zeros(len(TEXTS), int))
+    whole = inference.logits(model._model, rows, "fp32")
+    upper = strategies.Upper(model._model, 1)
+    upper.keep_states(rows, "fp32")
+    spread = np.ptp(whole, axis=0).min()
+    assert np.allclose(inference.logits(upper, rows, "fp32"), whole, atol=0.05 * spread)
+
+
+def test_adapters_leave_a_plain_checkpoint_with_its_head(checkpoint, tmp_path):
+    folder = str(checkpoint("bert"))
+    model = TextClassifier(folder, strategy="lora", **{**QUICK, "learning_rate": 1e-2})
+    model.fit(TEXTS, LABELS)
+    assert model.report_["trainable_parameters"] < 0.5 * model.report_["parameters"]
+    assert not any("lora" in name for name in model._model.state_dict())
+    expected = model.predict_proba(TEXTS)
+    model.save(tmp_path)
+    assert np.allclose(TextClassifier.load(tmp_path).predict_proba(TEXTS), expected, atol=1e-4)
+    assert (model.predict(TEXTS) == np.array(LABELS)).mean() > 0.9
+    kept = {"embeddings.word_embeddings.weight", "embeddings.LayerNorm.weight"}
+    assert not kept & moved(folder, model)
+
+
+def test_gradual_unfreezing_starts_with_the_head_and_ends_with_all(checkpoint):
+    seen = []
+
+    class Spy(strategies.Gradual):
+        def on_epoch_begin(self, *args, **options):
+            super().on_epoch_begin(*args, **options)
+            found = strategies.depths(self.model)
+            seen.append(min(d for n, d in found.items()
+                            if self.model.get_parameter(n).requires_grad))  # fmt: skip
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(strategies, "Gradual", Spy)
+    settings = {**QUICK, "epochs": 4}
+    TextClassifier(str(checkpoint("bert")), strategy="gradual", **settings).fit(TEXTS, LABELS)
+    patch.undo()
+    assert seen == [3, 2, 1, 0]
+
+
+def test_lower_layers_learn_more_slowly(checkpoint):
+    model = TextClassifier(str(checkpoint("bert")), **QUICK)
+    model.classes_ = np.array(["bad", "good"])
+    model._load()
+    rates = strategies.layer_rates(model._model, 0.5)
+    assert rates("classifier.weight") == 1
+    assert rates("bert.encoder.layer.1.output.dense.weight") == 0.5
+    assert rates("bert.encoder.layer.0.output.dense.weight") == 0.25
+    assert rates("bert.embeddings.word_embeddings.weight") == 0.125
+    folder = model.encoder
+    slow = TextClassifier(folder, layer_decay=0.01, **QUICK).fit(TEXTS, LABELS)
+    assert "encoder.layer.0.output.dense.weight" in moved(folder, slow)
+    before = encoders.load(folder).state_dict()["encoder.layer.0.output.dense.weight"]
+    after = slow._model.state_dict()["bert.encoder.layer.0.output.dense.weight"]
+    assert torch.allclose(before, after, atol=0.01 * 0.01)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_reinitialised_layers_forget_and_the_others_do_not(checkpoint, family):
+    folder = str(checkpoint(family))
+    settings = {**QUICK, "epochs": 1, "learning_rate": 1e-9}
+    model = TextClassifier(folder, reinit_layers=1, **settings).fit(TEXTS, LABELS)
+    before = encoders.load(folder).state_dict()
+    after = model._model.base_model.state_dict()
+    far = {k for k in before if k in after and not torch.allclose(before[k], after[k], atol=1e-3)}
+    assert far
+    assert all(".1." in name or name.startswith("pooler") for name in far)

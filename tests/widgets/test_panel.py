@@ -1,0 +1,235 @@
+import asyncio
+import re
+import threading
+import time
+
+import pandas as pd
+import pytest
+
+from tests.models.test_encoder_classifier import LABELS, QUICK, TEXTS
+from workbench import models
+from workbench.errors import UserError
+from workbench.models.encoder_classifier import TextClassifier
+from workbench.training import stopping
+from workbench.training.history import History
+from workbench.widgets import TrainingPanel, base, panel
+
+TABLE = pd.DataFrame({"text": TEXTS, "label": LABELS})
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What a live notebook would have displayed, and what it replaced."""
+    displays = []
+
+    class Handle:
+        def update(self, bundle, raw):
+            displays.append(("update", bundle))
+
+    def display(bundle, raw=False, display_id=None):
+        displays.append(("display", bundle))
+        return Handle() if display_id else None
+
+    monkeypatch.setattr("IPython.display.display", display)
+    return displays
+
+
+class Counting:
+    """A classifier that learns nothing, slowly: it reports a step every few milliseconds."""
+
+    def __init__(self, steps=200, fail_at=None, seconds=0.005):
+        self.steps, self.fail_at, self.seconds = steps, fail_at, seconds
+
+    def fit(self, texts, labels):
+        history = History()
+        for step in range(1, self.steps + 1):
+            stopping.check()
+            if step == self.fail_at:
+                raise UserError("The loss became nan in step 7.")
+            history.report(step=step, steps=self.steps, epoch=step / 100, loss=1 / step)
+            time.sleep(self.seconds)
+        self.classes_ = sorted(set(labels))
+        return self
+
+
+def _points(svg: str) -> int:
+    line = re.search('<polyline points="([^"]*)"', svg)
+    return len(line.group(1).split()) if line else 0
+
+
+def wait(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_awaiting_trains_and_leaves_one_still_picture(shown):
+    async def cell():
+        return await TrainingPanel(Counting(60), TABLE)
+
+    model = asyncio.run(cell())
+    assert model.classes_ == ["bad", "good"]
+    ((kind, bundle),) = shown
+    assert kind == "display"
+    assert set(bundle) == {"application/vnd.plotly.v1+json", "text/html", "text/plain"}
+    assert "<img" in bundle["text/html"]
+    assert "<td>60" in bundle["text/html"], "the numbers stand behind the chart"
+    assert len(bundle["text/html"]) < 100_000
+
+
+def test_an_exception_fails_the_cell(shown):
+    with pytest.raises(UserError, match="step 7"):
+        asyncio.run(_awaited(TrainingPanel(Counting(fail_at=7), TABLE)))
+    failing = TrainingPanel(lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        failing.run()
+    assert failing.status() == ("ZeroDivisionError: division by zero", "bad")
+
+
+async def _awaited(each):
+    return await each
+
+
+def test_the_curve_grows_and_stop_and_train_are_buttons(shown, monkeypatch):
+    monkeypatch.setattr(base, "live", lambda: True)
+    monkeypatch.setattr(panel, "SECONDS", 0.02)
+    watched = TrainingPanel(Counting(10_000), TABLE)
+    watched._ipython_display_()
+    box = watched.view()
+    train, stop, metric, bar = box.children[0].children
+    assert not train.disabled
+    assert stop.disabled
+    train.click()
+    curve = box.children[3]
+    seen = set()
+    wait(lambda: len(seen) > 3 or seen.add(_points(curve.value)))
+    assert train.disabled
+    before = len(watched.attempts)
+    watched.start()
+    assert len(watched.attempts) == before, "a double start is one start"
+    stop.click()
+    wait(lambda: not watched.running())
+    wait(lambda: not train.disabled)
+    assert "Stopped before" in box.children[1].value
+    stop.click()
+    watched.stop()
+    assert not watched.running(), "a stop after the end does nothing"
+    metric.value = "macro_f1"
+    assert watched.metric == "macro_f1"
+    watched._make.steps = 5
+    train.click()
+    wait(lambda: watched.model is not None)
+    wait(lambda: not train.disabled)
+    assert curve.value == "", "the last picture stands in the output, not in the widget"
+    wait(lambda: shown[-1][1].get("application/vnd.plotly.v1+json", {}).get("data"))
+    names = [t["name"] for t in watched.still()["application/vnd.plotly.v1+json"]["data"]]
+    assert names == ["attempt 1: training", "attempt 2: training"], "the first stays as a ghost"
+    assert bar.value == 5
+
+
+def test_a_failed_training_leaves_the_model_before(shown):
+    watched = TrainingPanel(Counting(5), TABLE)
+    first = watched.run()
+    watched._make = Counting(fail_at=3)
+    with pytest.raises(UserError):
+        watched.run()
+    assert watched.model is first
+
+
+def test_an_interrupted_cell_ends_its_training(shown):
+    watched = TrainingPanel(Counting(100_000), TABLE)
+
+    async def cell():
+        task = asyncio.ensure_future(_awaited(watched))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cell())
+    wait(lambda: not watched.running(), 5)
+
+
+def test_another_training_stops_the_one_that_runs(shown):
+    first, second = TrainingPanel(Counting(100_000), TABLE), TrainingPanel(Counting(5), TABLE)
+    first.start()
+    second.run()
+    assert not first.running()
+    assert second.model is not None
+
+
+def test_stop_keeps_the_weights_of_the_best_validation(checkpoint, shown):
+    settings = {**QUICK, "epochs": 400, "learning_rate": 1e-3}
+    watched = TrainingPanel(
+        lambda: TextClassifier(str(checkpoint("bert")), **settings), TABLE, TABLE
+    )
+    attempt = watched.start()
+    wait(lambda: len(attempt.history.column("validation_loss")[0]) >= 3, 60)
+    asked = time.perf_counter()
+    watched.stop()
+    attempt.join(10)
+    assert time.perf_counter() - asked < 2
+    report = attempt.model.report_
+    steps, losses = attempt.history.column("validation_loss")
+    assert report["stopped"]
+    assert report["steps"] < 400 * 5
+    assert report["kept_step"] == steps[losses.index(min(losses))]
+    from workbench import evaluation
+
+    found = evaluation.evaluate(attempt.model, TABLE).metrics
+    assert found["loss"] == pytest.approx(min(losses), rel=1e-2)
+    assert "are kept" in watched.status()[0]
+
+
+def test_a_stop_during_evaluation_takes_effect_at_once(checkpoint, shown, monkeypatch):
+    from workbench.training import inference
+
+    entered = threading.Event()
+    real = inference.logits
+
+    def slow(model, rows, wanted="auto"):
+        entered.set()
+        for _ in range(1000):
+            real(model, rows, wanted)
+        return real(model, rows, wanted)
+
+    monkeypatch.setattr(inference, "logits", slow)
+    watched = TrainingPanel(TextClassifier(str(checkpoint("bert")), **QUICK), TABLE, TABLE)
+    attempt = watched.start()
+    assert entered.wait(60)
+    watched.stop()
+    asked = time.perf_counter()
+    attempt.join(10)
+    assert time.perf_counter() - asked < 2
+    monkeypatch.setattr(inference, "logits", real)
+    assert attempt.model.report_["kept_step"] == attempt.model.report_["steps"]
+    assert len(attempt.model.predict(TEXTS)) == len(TEXTS)
+
+
+def test_stopped_before_the_first_step_leaves_nothing(shown):
+    watched = TrainingPanel(Counting(100_000), TABLE)
+    watched.start()
+    watched.stop()
+    wait(lambda: not watched.running())
+    assert watched.model is None
+    assert watched.status() == ("Stopped before anything was learned.", "bad")
+
+
+@pytest.mark.parametrize("name", ["naive-bayes", "cnn"])
+def test_models_without_steps_are_trained_too(name, shown):
+    settings = {"epochs": 2} if name == "cnn" else {}
+    watched = TrainingPanel(lambda: models.build(name, **settings), TABLE, TABLE)
+    assert (watched.run().predict(TEXTS) == LABELS).mean() > 0.6
+    assert bool(watched.value) == (name == "cnn")
+
+
+def test_what_a_person_wrote_is_escaped(shown):
+    def fail():
+        raise UserError("There is no column '<script>alert(1)</script>'.")
+
+    watched = TrainingPanel(fail)
+    with pytest.raises(UserError):
+        watched.run()
+    assert "<script>alert" not in watched.still()["text/html"]
+    assert "<script>alert" not in watched.view().children[1].value

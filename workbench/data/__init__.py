@@ -1,0 +1,12 @@
+"""Text with labels, from wherever it comes: read, checked, split, tokenised; no torch here."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["text"],
+    submod_attrs={
+        "loading": ["DataWarning", "frame", "frames", "load", "sample", "summary", "table"],
+        "sources": ["DATASETS", "bundled"],
+    },
+)

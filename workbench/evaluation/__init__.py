@@ -1,0 +1,14 @@
+"""How good a model is, how sure we are of it, and whether another is really better."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["explain", "plots"],
+    submod_attrs={
+        "scores": [
+            "Evaluation", "compare", "confusion", "evaluate", "holm", "log_loss", "mcnemar",
+            "metrics", "wilson",
+        ],
+    },
+)  # fmt: skip

@@ -1,0 +1,12 @@
+"""Models by name: each is an unfitted scikit-learn classifier over raw text."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["encoders", "vectors"],
+    submod_attrs={
+        "catalogue": ["CATALOGUE", "Entry", "build", "check", "names", "table"],
+        "encoder_classifier": ["NetworkClassifier", "TextClassifier"],
+    },
+)

@@ -1,0 +1,157 @@
+"""Domain adaptation: classifiers whose `fit` also reads unlabelled text of the target domain."""
+
+import copy
+import tempfile
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from workbench.errors import UserError
+from workbench.models import encoder_classifier, encoders
+from workbench.training.batches import Encoded, tokenize
+from workbench.training.history import History
+
+
+class SourceOnly(encoder_classifier.TextClassifier):
+    """A classifier trained on the source alone: what every adaptation has to beat."""
+
+    def fit(self, texts: Sequence[str], labels: Sequence, unlabeled=None, validation=None):
+        """Train on the labelled source; `unlabeled` is taken and left unread."""
+        return super().fit(texts, labels, validation)
+
+
+class Coral(ClassifierMixin, BaseEstimator):
+    """Frozen vectors of the source, re-coloured with the covariance of the target.
+
+    CORAL (Sun, Feng & Saenko 2016) by skada, on the encoder's mean-pooled vectors, each domain
+    centred at its own mean: covariances say nothing of where a cloud lies.
+
+    Parameters
+    ----------
+    encoder : as in `encoder_classifier.TextClassifier`.
+    regularization : shrinkage of the two covariances from 0 to 1; a few hundred texts cannot
+        fill a matrix of hundreds of dimensions, so it is not zero.
+    """
+
+    def __init__(
+        self, encoder: str = "minilm", *, regularization: float = 0.1, max_length: int = 128,
+        seed: int = 0,
+    ) -> None:  # fmt: skip
+        self.encoder = encoder
+        self.regularization = regularization
+        self.max_length = max_length
+        self.seed = seed
+
+    def fit(self, texts: Sequence[str], labels: Sequence, unlabeled: Sequence[str] = ()):
+        """Align the source's vectors with those of `unlabeled`, then fit logistic regression."""
+        from skada import CORALAdapter
+        from sklearn.linear_model import LogisticRegression
+
+        _require(unlabeled, "coral")
+        self.classes_, codes = np.unique(np.asarray(labels), return_inverse=True)
+        source, target = self._vectors(texts), self._vectors(unlabeled)
+        self._centre = target.mean(axis=0)
+        source, target = source - source.mean(axis=0), target - self._centre
+        # skada marks the source with positive and the target with negative domain numbers.
+        domain = np.r_[np.ones(len(source)), -np.ones(len(target))].astype(int)
+        adapter = CORALAdapter(reg=self.regularization)
+        both = adapter.fit_transform(np.vstack([source, target]), sample_domain=domain)
+        both = both["X"] if isinstance(both, dict) else both
+        self._head = LogisticRegression(C=10, max_iter=1000, random_state=self.seed)
+        self._head.fit(np.asarray(both)[: len(source)], codes)
+        return self
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """Class probabilities, shape (n, classes); texts are read as target text."""
+        check_is_fitted(self, "classes_")
+        return self._head.predict_proba(self._vectors(texts) - self._centre)
+
+    def predict(self, texts: Sequence[str]) -> np.ndarray:
+        return self.classes_[self.predict_proba(texts).argmax(axis=1)]
+
+    def _vectors(self, texts: Sequence[str]) -> np.ndarray:
+        return encoders.encode(list(texts), self.encoder, self.max_length)
+
+
+class ContinuedPretraining(encoder_classifier.TextClassifier):
+    """Masked-LM pretraining goes on with target text, then fine-tuning on the source.
+
+    Domain-adaptive pretraining, DAPT (Gururangan et al. 2020).
+
+    Parameters
+    ----------
+    pretraining_epochs, pretraining_rate : of the masked-LM stage.
+    mask : share of the tokens that are hidden (Devlin et al. 2019 hid 15%).
+    keep : a folder in which the adapted encoder stays; temporary by default.
+
+    The other parameters are those of `encoder_classifier.TextClassifier`.
+    """
+
+    def __init__(
+        self, encoder: str = "minilm", *, pretraining_epochs: float = 3,
+        pretraining_rate: float = 1e-4, mask: float = 0.15, **settings,
+    ) -> None:  # fmt: skip
+        super().__init__(encoder, **settings)
+        self.pretraining_epochs = pretraining_epochs
+        self.pretraining_rate = pretraining_rate
+        self.mask = mask
+
+    def fit(
+        self, texts: Sequence[str], labels: Sequence, unlabeled: Sequence[str] = (), validation=None
+    ):
+        """Pretrain on `unlabeled` and `texts`, then train on the labelled source.
+
+        The rows ``mlm_loss`` of ``history_`` belong to the first stage.
+        """
+        _require(unlabeled, "dapt")
+        given = self.encoder
+        with tempfile.TemporaryDirectory() as folder:
+            pretraining = self._pretrain([*unlabeled, *texts], folder)
+            try:
+                # The adapted encoder is loaded from its folder as any other checkpoint is.
+                self.encoder = folder
+                super().fit(texts, labels, validation)
+            finally:
+                self.encoder = given
+        self.history_[:0] = pretraining
+        return self
+
+    def _pretrain(self, texts: list[str], folder: str) -> History:
+        import transformers
+
+        from workbench.models import networks
+        from workbench.training import speed, trainer
+
+        transformers.set_seed(self.seed)
+        tokenizer = encoders.tokenizer(self.encoder)
+        if tokenizer.mask_token is None:
+            raise UserError(f"'{self.encoder}' has no mask token, which masked-LM training needs.")
+        model = encoders.load(
+            self.encoder, "MaskedLM", **speed.for_training(encoders.configuration(self.encoder))
+        )
+        rows, truncated = tokenize(tokenizer, texts, encoders.longest(model, self.max_length))
+        history = History()
+        settings = copy.copy(self).set_params(
+            epochs=self.pretraining_epochs, learning_rate=self.pretraining_rate, patience=None,
+            label_smoothing=0.0, checkpoints=None,
+        )  # fmt: skip
+        trainer.fit(
+            networks.MaskedOnly(model), Encoded(rows, tokenizer.pad_token_id, truncated=truncated),
+            history, settings, collate=networks.Masking(tokenizer, self.mask, self.seed),
+            prefix="mlm_",
+        )  # fmt: skip
+        # The masked-LM model has no pooler; the encoder that is saved keeps the pretrained one.
+        encoder = encoders.load(self.encoder)
+        encoder.load_state_dict(model.base_model.state_dict(), strict=False)
+        encoder.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return history
+
+
+def _require(unlabeled: Sequence[str], method: str) -> None:
+    if not len(unlabeled):
+        raise UserError(
+            f"'{method}' adapts to a target: fit it with unlabeled=texts of the target."
+        )

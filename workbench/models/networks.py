@@ -1,0 +1,145 @@
+"""Small networks that are trained from nothing: convolutional and recurrent classifiers.
+
+Torch is imported with this module, which is imported only where a network is built: modules must
+stand at the top of a file to be pickled.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+import transformers
+from torch import nn
+
+from workbench.data import text
+
+PADDING, UNKNOWN = 0, 1
+
+
+class Vocabulary:
+    """Words by number: 0 pads, 1 stands for every word that was not seen often enough."""
+
+    pad_token_id = PADDING
+
+    def __init__(self, texts: Iterable[str], min_count: int = 2) -> None:
+        counts = Counter(word for each in texts for word in text.tokenize(each))
+        frequent = [word for word, n in counts.most_common() if n >= min_count]
+        self.words = frequent or list(counts)
+        self._numbers = {word: i for i, word in enumerate(self.words, UNKNOWN + 1)}
+
+    def __len__(self) -> int:
+        return len(self.words) + 2
+
+    def rows(self, texts: Sequence[str], max_length: int) -> tuple[list[np.ndarray], int]:
+        """Numbers of the words of each text, int32, and how many texts were cut off."""
+        rows, truncated = [], 0
+        for each in texts:
+            numbers = [self._numbers.get(word, UNKNOWN) for word in text.tokenize(each)]
+            truncated += len(numbers) > max_length
+            rows.append(np.asarray(numbers[:max_length] or [UNKNOWN], np.int32))
+        return rows, truncated
+
+
+class Network(nn.Module):
+    """Embeddings, a convolutional or recurrent layer, a pooled vector, a linear layer.
+
+    ``cnn`` has filters over 3, 4 and 5 words, each reduced to its strongest answer (Kim 2014);
+    ``rnn`` (Elman 1990), ``lstm`` (Hochreiter & Schmidhuber 1997) and ``gru`` (Cho et al. 2014)
+    read in both directions and keep the strongest answer of each unit over the text.
+
+    Parameters
+    ----------
+    kind : ``"cnn"``, ``"rnn"``, ``"lstm"`` or ``"gru"``.
+    vocabulary : number of words.
+    vectors : starting values of the embeddings, shape (vocabulary, dimensions).
+    """
+
+    def __init__(
+        self, kind: str, vectors: torch.Tensor, classes: int, hidden: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.embeddings = nn.Embedding.from_pretrained(vectors, freeze=False, padding_idx=PADDING)
+        self.dropout = nn.Dropout(dropout)
+        size = vectors.shape[1]
+        if kind == "cnn":
+            self.layer = nn.ModuleList(
+                nn.Conv1d(size, hidden, width, padding=width // 2) for width in (3, 4, 5)
+            )
+            self.classifier = nn.Linear(3 * hidden, classes)
+        else:
+            cell = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[kind]
+            self.layer = cell(size, hidden, batch_first=True, bidirectional=True)
+            self.classifier = nn.Linear(2 * hidden, classes)
+
+    def forward(self, input_ids, attention_mask, labels=None):
+        """Logits, shape (texts, classes), from word numbers, shape (texts, words)."""
+        words = self.dropout(self.embeddings(input_ids))
+        mask = attention_mask.bool()[:, None, :]
+        if isinstance(self.layer, nn.ModuleList):
+            states = [conv(words.mT).relu() for conv in self.layer]
+            # An even width gives one position more than there are words.
+            pooled = [s[..., : mask.shape[-1]].masked_fill(~mask, 0).amax(-1) for s in states]
+        else:
+            lengths = attention_mask.sum(1).cpu()
+            packed = nn.utils.rnn.pack_padded_sequence(
+                words, lengths, batch_first=True, enforce_sorted=False
+            )
+            states, _ = nn.utils.rnn.pad_packed_sequence(self.layer(packed)[0], batch_first=True)
+            pooled = [states.mT.masked_fill(~mask[..., : states.shape[1]], -torch.inf).amax(-1)]
+        logits = self.classifier(self.dropout(torch.cat(pooled, dim=1)))
+        return SimpleNamespace(logits=logits)
+
+
+class Masking:
+    """Hides tokens of a batch for masked-LM training (Devlin et al. 2019), by transformers.
+
+    The draws depend on the seed and on how many batches came before.
+    """
+
+    def __init__(self, tokenizer, share: float, seed: int) -> None:
+        self._collator = transformers.DataCollatorForLanguageModeling(
+            tokenizer, mlm_probability=share, seed=seed
+        )
+        self._collator.create_rng()
+        self._special = torch.tensor(tokenizer.all_special_ids)
+
+    def __call__(self, batch: dict) -> dict:
+        special = torch.isin(batch["input_ids"], self._special)
+        ids, labels = self._collator.torch_mask_tokens(batch["input_ids"].clone(), special)
+        return batch | {"input_ids": ids, "labels": labels, "asked": labels != -100}
+
+
+class MaskedOnly(nn.Module):
+    """A masked-LM model that names only the tokens that are asked for.
+
+    The layer over the whole vocabulary costs more than a small encoder, and 85% of its answers
+    are never looked at: without them a step takes half the time.
+    """
+
+    def __init__(self, model) -> None:
+        super().__init__()
+        self.model = model
+        self._asked = None
+        model.get_output_embeddings().register_forward_pre_hook(
+            lambda _, given: (given[0][self._asked],)
+        )
+
+    def forward(self, input_ids, attention_mask, asked):
+        """Logits, shape (asked tokens, vocabulary)."""
+        self._asked = asked
+        return self.model(input_ids=input_ids, attention_mask=attention_mask)
+
+
+def starting_vectors(vocabulary: Vocabulary, size: int, vectors=None) -> torch.Tensor:
+    """Random embeddings, or those of `vectors` for every word that has one; padding is zero."""
+    if vectors is not None:
+        size = vectors.vector_size
+    start = torch.randn(len(vocabulary), size) * 0.1
+    if vectors is not None:
+        known = [(i, w) for i, w in enumerate(vocabulary.words, UNKNOWN + 1) if w in vectors]
+        for i, word in known:
+            start[i] = torch.as_tensor(np.array(vectors[word]))
+    start[PADDING] = 0
+    return start

@@ -1,0 +1,158 @@
+"""What every classifier that is trained in steps has in common: settings, `fit`, `predict`."""
+
+import inspect
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from workbench.errors import UserError
+from workbench.training.batches import Encoded
+from workbench.training.history import History
+
+
+class TorchClassifier(ClassifierMixin, BaseEstimator):
+    """What every classifier trained in steps has in common.
+
+    A subclass names settings of its own and passes the rest on; scikit-learn, `help` and
+    `models.build` see them all.
+
+    Parameters
+    ----------
+    epochs : passes over the training texts.
+    learning_rate : peak of the rate; None leaves it to the model.
+    batch_size : texts a step; None takes 32, and down to 8 where texts are few (see ``report_``).
+    max_length : tokens a text; what is beyond is cut off and counted in ``report_``.
+    optimizer : ``"adamw"`` (Loshchilov & Hutter 2019), ``"adam"`` (Kingma & Ba 2015), ``"sgd"``
+        or ``"momentum"``.
+    schedule : of the rate after warm-up: ``"linear"``, ``"cosine"`` or ``"constant"``.
+    warmup : share of the steps in which the rate rises (Mosbach et al. 2021).
+    weight_decay : of weights only; biases and norms are spared. By default 0.01 for ``"adamw"``
+        and none for the others, where it acts through the gradient, as L2 regularisation.
+    l1 : weight of the sum of absolute weights in the loss.
+    max_grad_norm : gradients are clipped to this norm; None leaves them.
+    label_smoothing : share of the label that is spread over all classes.
+    class_weight : None, ``"balanced"``, or a dict from class to weight.
+    patience : evaluations without a lower validation loss after which training stops; the weights
+        of the lowest loss are kept. None trains to the end and keeps the last.
+    precision : ``"bf16"``, ``"fp32"``, or ``"auto"``: bf16 where there are units for it.
+    checkpoints : a folder; `fit` with the same settings and texts goes on where a killed one was.
+    report_to : ``"none"``, ``"tensorboard"``, ``"mlflow"``, ``"wandb"``, ``"trackio"`` or several.
+    seed : of new weights, the order of the texts and dropout.
+
+    Attributes
+    ----------
+    classes_ : class names, sorted.
+    history_ : what training reported.
+    report_ : parameters, trainable parameters, texts, tokens, truncated texts, batch size, seconds,
+        precision.
+    """
+
+    def __init__(
+        self, *, epochs: float = 3, learning_rate: float | None = None,
+        batch_size: int | None = None, max_length: int = 128, optimizer: str = "adamw",
+        schedule: str = "linear", warmup: float = 0.1, weight_decay: float | None = None,
+        l1: float = 0.0, max_grad_norm: float | None = 1.0, label_smoothing: float = 0.0,
+        class_weight=None, patience: int | None = None, precision: str = "auto",
+        checkpoints: str | None = None, report_to: str | list[str] = "none", seed: int = 0,
+    ) -> None:  # fmt: skip
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_length = max_length
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.warmup = warmup
+        self.weight_decay = weight_decay
+        self.l1 = l1
+        self.max_grad_norm = max_grad_norm
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+        self.patience = patience
+        self.precision = precision
+        self.checkpoints = checkpoints
+        self.report_to = report_to
+        self.seed = seed
+
+    def __init_subclass__(cls, **options) -> None:
+        super().__init_subclass__(**options)
+        found = {}
+        for each in reversed([c for c in cls.__mro__ if issubclass(c, TorchClassifier)]):
+            given = inspect.signature(vars(each).get("__init__", each.__init__)).parameters
+            found |= {n: p for n, p in given.items() if n != "self" and p.kind != p.VAR_KEYWORD}
+        cls.__signature__ = inspect.Signature(sorted(found.values(), key=lambda p: p.kind))
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        return sorted(inspect.signature(cls).parameters)
+
+    def fit(self, texts: Sequence[str], labels: Sequence, validation: tuple | None = None):
+        """Train on `texts`; ``validation=(texts, labels)`` is scored after every epoch.
+
+        Raises
+        ------
+        UserError : a setting is unknown, there is one class only, the encoder is not here, or the
+            loss is no longer finite.
+        """
+        self._check()
+        self.classes_, codes = np.unique(np.asarray(labels), return_inverse=True)
+        if len(self.classes_) < 2:
+            raise UserError(
+                f"All texts have the label '{self.classes_[0]}': two classes are needed."
+            )
+        if self.patience is not None and validation is None:
+            raise UserError("Early stopping (patience) needs validation=(texts, labels).")
+        started = time.perf_counter()
+        self.history_ = History()
+        self.report_ = self._fit(list(texts), codes, self._known(validation))
+        self.report_["seconds"] = round(time.perf_counter() - started, 2)
+        return self
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """Class probabilities, shape (n, classes), in the order of ``classes_``."""
+        check_is_fitted(self, "classes_")
+        if not len(texts):
+            return np.empty((0, len(self.classes_)))
+        return self._probabilities(list(texts))
+
+    def predict(self, texts: Sequence[str]) -> np.ndarray:
+        """The most probable class of each text."""
+        return self.classes_[self.predict_proba(texts).argmax(axis=1)]
+
+    def _check(self) -> None:
+        """Refuse settings that make no sense, before anything is loaded."""
+
+    @abstractmethod
+    def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
+        """Train, and return what is to be reported."""
+
+    def _probabilities(self, texts: list[str]) -> np.ndarray:
+        from scipy.special import softmax
+
+        from workbench.training import inference
+
+        return softmax(inference.logits(self._model, self._encoded(texts), self.precision), axis=1)
+
+    @abstractmethod
+    def _encoded(self, texts: list[str], codes=None) -> Encoded:
+        """Texts as numbers."""
+
+    def _known(self, validation: tuple | None) -> tuple | None:
+        """Validation texts and the numbers of their classes; unseen classes are left out."""
+        if validation is None:
+            return None
+        order = {c: i for i, c in enumerate(self.classes_)}
+        known = [(t, order[y]) for t, y in zip(*validation, strict=True) if y in order]
+        return tuple(zip(*known, strict=True)) or None
+
+    def _weights(self, codes: np.ndarray) -> np.ndarray | None:
+        from sklearn.utils.class_weight import compute_class_weight
+
+        if self.class_weight is None:
+            return None
+        return compute_class_weight(
+            self.class_weight, classes=self.classes_, y=self.classes_[codes]
+        )

@@ -1,0 +1,194 @@
+"""Word vectors: trained, loaded, distilled from an encoder, aligned, and averaged into features."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from workbench.data import text
+from workbench.errors import UserError, unknown
+from workbench.training import stopping
+from workbench.training.history import History
+
+GOLD = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
+
+
+def train(
+    sentences: Iterable[list[str]], *, size: int = 100, window: int = 5, skip_gram: bool = True,
+    negative: int = 5, epochs: int = 10, min_count: int = 2, seed: int = 0,
+    history: History | None = None,
+):  # fmt: skip
+    """Word2Vec by gensim (Mikolov et al. 2013): skip-gram or CBOW with negative sampling.
+
+    One worker thread, because several make the result depend on their timing (gensim #2859).
+
+    Parameters
+    ----------
+    sentences : lists of words, as `text.tokenize` gives them.
+    size : dimensions of a vector.
+    window : words to the left and to the right that count as context.
+    negative : noise words drawn for each true pair.
+    min_count : rarer words get no vector.
+    history : receives the summed loss of each epoch; training can be stopped after each.
+
+    Returns
+    -------
+    `gensim.models.KeyedVectors`
+
+    Raises
+    ------
+    UserError : no word occurs `min_count` times.
+    """
+    from gensim.models import Word2Vec
+
+    sentences = list(sentences)
+    model = Word2Vec(
+        vector_size=size, window=window, sg=int(skip_gram), negative=negative,
+        min_count=min_count, seed=seed, workers=1, compute_loss=history is not None,
+    )  # fmt: skip
+    model.build_vocab(sentences)
+    if not len(model.wv):
+        raise UserError(f"No word occurs {min_count} times: give more text or a smaller min_count.")
+    with suppress(stopping.Stopped):  # what was learned so far stays
+        model.train(
+            sentences, total_examples=model.corpus_count, epochs=epochs,
+            compute_loss=history is not None, callbacks=_loss_reporter(history),
+        )  # fmt: skip
+    return model.wv
+
+
+def load(path: str | Path):
+    """Vectors from a word2vec or GloVe file, text or binary (``.bin``); gzip is understood.
+
+    A GloVe file is a word2vec text file without its first line of two counts.
+
+    Raises
+    ------
+    UserError : there is no such file, or it holds no vectors.
+    """
+    from gensim.models import KeyedVectors
+    from smart_open import open as open_any
+
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise UserError(f"There is no file '{path}'.")
+    binary = ".bin" in path.suffixes
+    try:
+        with open_any(str(path), "rb") as file:
+            has_counts = len(file.readline().split()) == 2
+        return KeyedVectors.load_word2vec_format(
+            str(path), binary=binary, no_header=not (binary or has_counts)
+        )
+    except (ValueError, EOFError, UnicodeDecodeError) as error:
+        raise UserError(f"'{path}' holds no word vectors in word2vec or GloVe format.") from error
+
+
+def distil(words: Sequence[str], encoder: str = "minilm"):
+    """One static vector a word: what the encoder says of the word alone.
+
+    The first step of Bommasani et al. (2020) without contexts: quick, and no word is out of
+    vocabulary because the encoder splits what it does not know.
+    """
+    from gensim.models import KeyedVectors
+
+    from workbench.models import encoders
+
+    matrix = encoders.encode(words, encoder, max_length=16)
+    vectors = KeyedVectors(matrix.shape[1])
+    vectors.add_vectors(list(words), matrix)
+    return vectors
+
+
+def align(source, target, pairs: Sequence[tuple[str, str]]):
+    """`source` rotated into the space of `target`, so that words of two languages meet.
+
+    Orthogonal Procrustes on the pairs of a seed dictionary (Smith et al. 2017).
+
+    Raises
+    ------
+    UserError : fewer than two pairs are known to both.
+    """
+    from gensim.models import KeyedVectors
+    from scipy.linalg import orthogonal_procrustes
+
+    known = [(a, b) for a, b in pairs if a in source and b in target]
+    if len(known) < 2:
+        raise UserError("Aligning two languages needs at least two word pairs known to both.")
+    a = np.stack([source.get_vector(word, norm=True) for word, _ in known])
+    b = np.stack([target.get_vector(word, norm=True) for _, word in known])
+    rotation, _ = orthogonal_procrustes(a, b)
+    rotated = KeyedVectors(target.vector_size)
+    rotated.add_vectors(source.index_to_key, source.get_normed_vectors() @ rotation)
+    return rotated
+
+
+def similarity_score(vectors, gold: str = "wordsim353") -> dict[str, float]:
+    """Spearman's rank correlation with people's judgements of similarity, and the pairs covered.
+
+    ``wordsim353`` (Finkelstein et al. 2002) mixes similarity with relatedness; ``simlex999``
+    (Hill et al. 2015) is strict about similarity.
+    """
+    from gensim.test.utils import datapath
+
+    if gold not in GOLD:
+        raise unknown("similarity test", gold, GOLD)
+    found = vectors.evaluate_word_pairs(datapath(GOLD[gold]), dummy4unknown=False)
+    return {"spearman": float(found[1].statistic), "covered": 1 - found[2] / 100}
+
+
+class MeanVectors(TransformerMixin, BaseEstimator):
+    """The average of a text's word vectors, shape (n, dimensions).
+
+    Parameters
+    ----------
+    vectors : `KeyedVectors`; by default each word of the training texts is distilled from
+        `encoder`.
+    min_count : rarer words are left out when distilling.
+    """
+
+    def __init__(self, vectors=None, *, encoder: str = "minilm", min_count: int = 2) -> None:
+        self.vectors = vectors
+        self.encoder = encoder
+        self.min_count = min_count
+
+    def fit(self, texts: Sequence[str], labels=None):
+        if self.vectors is not None:
+            self.vectors_ = self.vectors
+            return self
+        counts: dict[str, int] = {}
+        for words in map(text.tokenize, texts):
+            for word in words:
+                counts[word] = counts.get(word, 0) + 1
+        frequent = [word for word, n in counts.items() if n >= self.min_count]
+        self.vectors_ = distil(frequent or list(counts), self.encoder)
+        return self
+
+    def transform(self, texts: Sequence[str]) -> np.ndarray:
+        """Rows of zeros for texts without a known word."""
+        rows = np.zeros((len(texts), self.vectors_.vector_size), np.float32)
+        for row, words in zip(rows, map(text.tokenize, texts), strict=True):
+            known = [word for word in words if word in self.vectors_]
+            if known:
+                row[:] = self.vectors_[known].mean(axis=0)
+        return rows
+
+
+def _loss_reporter(history: History | None) -> list:
+    if history is None:
+        return []
+    from gensim.models.callbacks import CallbackAny2Vec
+
+    class Reporter(CallbackAny2Vec):
+        def on_epoch_end(self, model):
+            epoch = len(history) + 1
+            history.report(
+                step=epoch, epoch=epoch, steps=model.epochs, loss=model.get_latest_training_loss()
+            )
+            # gensim adds up over the epochs, in single precision: later epochs would be lost in
+            # the rounding of the sum (gensim #2617).
+            model.running_training_loss = 0.0
+            stopping.check()
+
+    return [Reporter()]

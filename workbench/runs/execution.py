@@ -1,0 +1,261 @@
+"""Executes notebooks, each in a process of its own, and keeps `results.json` true all the while."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from workbench import runs
+from workbench.errors import UserError
+from workbench.runs.notebooks import GENERAL, literals, read
+from workbench.runs.worker import KERNEL, kill, one_line
+
+
+@dataclass
+class Child:
+    """A notebook that is being executed: `cell` of `cells` code cells has begun."""
+
+    path: Path
+    process: subprocess.Popen
+    events: Path
+    started: float
+    cell: int = 0
+    cells: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Since its start."""
+        return time.monotonic() - self.started
+
+    def update(self) -> dict:
+        """Read what the process told so far; the last word is its status and error."""
+        last = {}
+        if self.events.exists():
+            # A line without its end is still being written.
+            for line in self.events.read_text(encoding="utf-8").split("\n")[:-1]:
+                last = json.loads(line)
+                self.cell, self.cells = last.get("cell", self.cell), last.get("cells", self.cells)
+        return last
+
+
+def prepare(out: str | Path | None = None) -> Path:
+    """Create the folder of a report, and prove that it can be written, before anything runs.
+
+    Raises
+    ------
+    UserError : it cannot be written, or holds something already.
+    """
+    path = Path(out or Path("reports") / time.strftime("%Y%m%d-%H%M%S")).expanduser().resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise UserError(f"The folder '{path}' is not empty; name another one with --out.")
+        with tempfile.TemporaryFile(dir=path) as file:
+            file.write(b"x")
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(
+            f"The folder '{path}' cannot be written ({reason}); name another one with --out."
+        ) from error
+    return path
+
+
+def run(
+    chosen: dict[Path, dict[str, object]],
+    out: Path,
+    *,
+    jobs: int = 1,
+    timeout: int = 1800,
+    progress: Callable[[list[Child]], None] = lambda running: None,
+    ended: Callable[[str, dict], None] = lambda name, results: None,
+) -> dict:
+    """Execute notebooks, each in a process of its own, and return what stands in ``results.json``.
+
+    Parameters
+    ----------
+    chosen : notebooks and their parameters, as `check` gives them.
+    out : an empty folder, as `prepare` gives it.
+    jobs : how many at once.
+    timeout : seconds that a cell may take.
+    progress : called a few times a second with what is running.
+    ended : called with a notebook's name and the results so far whenever one has ended.
+    """
+    started = time.monotonic()
+    # Whatever has not ended is "interrupted", so that even a killed run left a true file.
+    entries = {p.stem: _entry("interrupted", 0.0, "stopped before it ended") for p in chosen}
+    results = {
+        "parameters": _shared(chosen), "versions": runs.versions(), "seconds": 0.0,
+        "notebooks": entries,
+    }  # fmt: skip
+    waiting, running = list(chosen), []
+
+    def end(child: Child, otherwise: dict) -> None:
+        name = child.path.stem
+        outcome = {"status": "failed", "error": None} | otherwise | child.update()
+        entries[name] = _entry(outcome["status"], child.seconds, outcome["error"])
+        entries[name]["metrics"] = _metrics(out, name)
+        results["seconds"] = round(time.monotonic() - started, 1)
+        _write(out, results)
+        ended(name, results)
+
+    _write(out, results)
+    with tempfile.TemporaryDirectory(prefix="workbench-") as scratch, _terminable():
+        _write_kernel(Path(scratch))
+        try:
+            while waiting or running:
+                gone = [child for child in running if child.process.poll() is not None]
+                # The next starts before the page of the last is written: no core stands idle.
+                while waiting and len(running) - len(gone) < jobs:
+                    running.append(_start(waiting[0], chosen, out, Path(scratch), jobs, timeout))
+                    del waiting[0]
+                for child in running:
+                    child.update()
+                progress([child for child in running if child not in gone])
+                for child in gone:
+                    end(child, {"error": _last_words(child)})
+                    running.remove(child)
+                time.sleep(0.1)
+        except KeyboardInterrupt:
+            # A second Ctrl-C would leave kernels behind.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            _kill_all(running)
+            for child in running:
+                child.update()
+                end(child, {"status": "interrupted", "error": f"stopped in cell {child.cell}"})
+        finally:
+            _kill_all(running)
+    return results
+
+
+def _kill_all(children: list[Child]) -> None:
+    for child in children:
+        # One that has ended may have passed its number on to a stranger.
+        if child.process.poll() is None:
+            kill(child.process.pid)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat a polite kill and a closed terminal like Ctrl-C; only a main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    before = {s: signal.getsignal(s) for n in names if (s := getattr(signal, n, None))}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # nohup means it
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _start(path: Path, chosen: dict, out: Path, scratch: Path, jobs: int, timeout: int) -> Child:
+    job = {
+        "source": str(path), "target": str(out / path.name), "parameters": chosen[path],
+        "timeout": timeout, "cwd": str(out), "events": str(scratch / f"{path.stem}.jsonl"),
+    }  # fmt: skip
+    seed = chosen[path].get("SEED", literals(read(path)).get("SEED", 0))
+    with (scratch / f"{path.stem}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workbench.runs.worker"],
+            env=_environment(out, scratch, seed, jobs),
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends them all
+        )
+    with suppress(BrokenPipeError):  # one that died at once is told apart by its exit
+        process.stdin.write(json.dumps(job).encode() + b"\n")
+        process.stdin.flush()
+    return Child(path, process, Path(job["events"]), time.monotonic())
+
+
+def _environment(out: Path, scratch: Path, seed: object, jobs: int) -> dict[str, str]:
+    added = {
+        "WORKBENCH_RUNS": str(out / "runs"), "WORKBENCH_HEADLESS": "1",
+        "TOKENIZERS_PARALLELISM": "false", "PYTHONHASHSEED": str(seed),
+        "JUPYTER_PATH": str(scratch / "jupyter"), "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+    }  # fmt: skip
+    if jobs > 1:
+        cores = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+        added["OMP_NUM_THREADS"] = str(max(1, cores // jobs))
+    package = Path(__file__).resolve().parents[2]
+    if package.name not in ("site-packages", "dist-packages"):
+        # A clone that was not installed: kernels run elsewhere and must find the package.
+        paths = [str(package), os.environ.get("PYTHONPATH", "")]
+        added["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    return os.environ | added
+
+
+def _write_kernel(scratch: Path) -> None:
+    """Name this very interpreter as the kernel; what ``python3`` resolves to may be another."""
+    for package in ("papermill", "ipykernel"):
+        if find_spec(package) is None:
+            raise UserError(f"The package '{package}' is missing; run 'pip install {package}'.")
+    # Without the history file two kernels never wait for each other's lock.
+    options = ["--HistoryManager.enabled=False", "-f", "{connection_file}"]
+    spec = {
+        "argv": [sys.executable, "-m", "ipykernel_launcher", *options],
+        "display_name": "Python", "language": "python",
+    }  # fmt: skip
+    place = scratch / "jupyter" / "kernels" / KERNEL
+    place.mkdir(parents=True)
+    (place / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+
+
+def _last_words(child: Child) -> str:
+    """What is known of a process that ended without telling its outcome."""
+    log = child.events.with_suffix(".log").read_text(encoding="utf-8", errors="replace")
+    last = (log.strip().splitlines() or ["no message; was memory short?"])[-1]
+    return one_line(f"cell {child.cell}: the process ended ({child.process.returncode}): {last}")
+
+
+def _entry(status: str, seconds: float, error: str | None) -> dict:
+    return {"status": status, "seconds": round(seconds, 1), "error": error, "metrics": {}}
+
+
+def _shared(chosen: dict[Path, dict[str, object]]) -> dict[str, object]:
+    """The parameters of the whole run: what was given, and defaults on which all agree."""
+    shared = {}
+    for name in GENERAL:
+        found = [literals(read(path)) | own for path, own in chosen.items()]
+        values = {json.dumps(each[name]): each[name] for each in found if name in each}
+        if len(values) == 1:
+            shared[name] = next(iter(values.values()))
+    return shared | {name: value for own in chosen.values() for name, value in own.items()}
+
+
+def _metrics(out: Path, notebook: str) -> dict[str, dict]:
+    """What the runs of a notebook scored, by model; a second run of a name gets a number."""
+    found = {}
+    for each in runs.list_runs(out / "runs"):
+        if each.info.get("notebook") == notebook:
+            again = sum(each.name == name.partition(" #")[0] for name in found)
+            name = f"{each.name} #{again + 1}" if again else each.name
+            found[name] = _finite(each.metrics) | {"run": f"runs/{each.path.name}"}
+    return found
+
+
+def _finite(values: dict) -> dict:
+    """JSON knows no NaN."""
+    bad = {k for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)}
+    return {k: None if k in bad else v for k, v in values.items()}
+
+
+def _write(out: Path, results: dict) -> None:
+    partial = out / ".results.json"
+    partial.write_text(json.dumps(results, indent=2, ensure_ascii=False), encoding="utf-8")
+    partial.replace(out / "results.json")

@@ -1,0 +1,92 @@
+"""What every notebook needs: a start, a size for its profile, a record, a verdict."""
+
+import os
+import random
+import warnings
+
+import numpy as np
+
+from workbench import runs
+from workbench.errors import unknown
+from workbench.runs.notebooks import PROFILES
+
+
+class Lesson:
+    """One notebook being worked through; `start` makes it."""
+
+    def __init__(self, notebook: str, profile: str, seed: int) -> None:
+        self.notebook, self.profile, self.seed = notebook, profile, seed
+        self._rows: list[dict] = []
+
+    def pick(self, *, smoke, quick, full):
+        """The value for this profile."""
+        return {"smoke": smoke, "quick": quick, "full": full}[self.profile]
+
+    def record(self, name: str, evaluation, model=None, seconds: float | None = None, **parameters):
+        """Keep a model's scores as a run folder, for the report and `workbench compare`."""
+        parameters = {"PROFILE": self.profile, "SEED": self.seed, **parameters}
+        self._rows.append({"model": name, "seconds": seconds, **evaluation.metrics})
+        return runs.save(
+            name,
+            notebook=self.notebook,
+            parameters=parameters,
+            metrics=evaluation.metrics,
+            predictions=evaluation.predictions,
+            history=getattr(model, "history_", None),
+            seconds=seconds,
+        )
+
+    def scores(self):
+        """What was recorded, best first: accuracy with its interval, F1, loss, seconds."""
+        import pandas as pd
+
+        columns = ["accuracy", "accuracy_low", "accuracy_high", "macro_f1", "loss", "n", "seconds"]
+        table = pd.DataFrame(self._rows).set_index("model")
+        return table[columns].sort_values("accuracy", ascending=False)
+
+
+def start(notebook: str, profile: str = "quick", seed: int = 0) -> Lesson:
+    """Fix the seeds, quieten the libraries, choose how charts are shown.
+
+    Raises
+    ------
+    UserError : the profile is unknown.
+    """
+    if profile not in PROFILES:
+        raise unknown("profile", profile, PROFILES)
+    from workbench.evaluation import plots
+
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - gensim and scikit-learn draw from the global state
+    plots.use()
+    _quieten()
+    return Lesson(notebook, profile, seed)
+
+
+def verdict(right: bool | None, hint: str = "") -> bool:
+    """Tell an answer's fate; None is an answer not given yet."""
+    if right is None:
+        print("Not answered yet.")
+    else:
+        print("Right." if right else f"Not quite: {hint}")
+    return bool(right)
+
+
+def _quieten() -> None:
+    """Notes in one line, no progress bars that a saved notebook would keep."""
+    from workbench.data.loading import DataWarning
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+    shown = warnings.showwarning
+
+    def show(message, category, *rest, **options):
+        if issubclass(category, DataWarning):
+            print(f"Note: {message}")
+        else:
+            shown(message, category, *rest, **options)
+
+    warnings.showwarning = show
+    warnings.simplefilter("always", DataWarning)

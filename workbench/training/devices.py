@@ -1,0 +1,14 @@
+"""What this machine computes on."""
+
+import os
+import sys
+
+
+def device() -> str:
+    """``"cuda: <name>"``, ``"mps"`` or ``"cpu: <n> cores"``; asks torch only where it is loaded."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return f"cuda: {torch.cuda.get_device_name()}"
+    if torch is not None and torch.backends.mps.is_available():
+        return "mps"
+    return f"cpu: {os.cpu_count()} cores"
