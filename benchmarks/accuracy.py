@@ -32,9 +32,9 @@ def plain(some, labels, rate, seed):
     def classify(others):
         from workbench.models import encoders
         from workbench.training import inference
-        from workbench.training.batches import Encoded, tokenize
+        from workbench.training.batches import Encoded, token_ids
 
-        rows, _ = tokenize(encoders.tokenizer("minilm"), others, 128)
+        rows, _ = token_ids(encoders.tokenizer("minilm"), others, 128)
         found = inference.logits(trainer.model, Encoded(rows, 0), "fp32")
         return np.array(sorted(set(labels)))[found.argmax(1)]
 
@@ -89,7 +89,10 @@ def strategies(results: Path) -> None:
     ]
     for name, settings in STRATEGIES.items():
         model = TextClassifier(epochs=EPOCHS, seed=0, **settings).fit(some, labels)
-        moving, seconds = model.report_["trainable_parameters"], model.report_["seconds"]
+        moving, seconds = (
+            model.training_info_["trainable_parameters"],
+            model.training_info_["seconds"],
+        )
         lines.append(
             f"| {name} | {_accuracy(model.predict, test):.4f} | {seconds:.0f} | {moving:,} |"
         )

@@ -49,7 +49,7 @@ def train_ours(corpus: str, count: int, **settings) -> dict:
     model.fit(some[:16], labels[:16])  # imports
     started = time.perf_counter()
     model.fit(some, labels)
-    return _rate(len(some) * model.epochs, model.report_["tokens"] * model.epochs, started)
+    return _rate(len(some) * model.epochs, model.training_info_["tokens"] * model.epochs, started)
 
 
 def train_plain(corpus: str, count: int, padding=False, batch_size: int = 8) -> dict:
@@ -188,7 +188,7 @@ def growth(count: int) -> dict:
     model.fit(some[:64], labels[:64])
     started = time.perf_counter()
     model.fit(some, labels)
-    return _rate(count, model.report_["tokens"], started)
+    return _rate(count, model.training_info_["tokens"], started)
 
 
 def matrix_products(kind: str) -> dict:
@@ -244,7 +244,7 @@ def fit_in_kernel(watched: bool) -> float:
     def work():
         history = History()
         for step in range(1, 2001):
-            history.report(step=step, steps=2000, mlm_loss=1 / step)
+            history.log(step=step, steps=2000, mlm_loss=1 / step)
         started = time.perf_counter()
         model.fit(some, labels)
         seconds.append(time.perf_counter() - started)

@@ -191,7 +191,7 @@ def test_what_the_data_lost_is_noted_once(tmp_path, capsys, monkeypatch):
 
 
 def test_compare_prints_runs_and_tests(tmp_path, capsys, monkeypatch):
-    from tests.test_evaluate import saved
+    from tests.evaluation.test_scores import saved
 
     monkeypatch.delenv("WORKBENCH_RUNS", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -236,7 +236,7 @@ def test_a_reader_that_leaves_early_is_no_error():
 
 
 def test_help_loads_nothing_heavy():
-    code = "import sys, workbench.cli, workbench.notebooks; print(set(sys.modules))"
+    code = "import sys, workbench.cli, workbench.runs.notebooks; print(set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     for heavy in ("pandas", "papermill", "nbconvert", "torch", "plotly"):
         assert f"'{heavy}'" not in loaded.stdout, heavy

@@ -195,7 +195,7 @@ def test_no_formula_needs_mathjax_and_no_address_is_fetched(path):
 def test_predicting_and_encoding_do_not_load_the_trainer():
     code = (
         "import sys; from workbench import encoders; encoders.encode(['a text']);"
-        "from workbench import inference; print('transformers.trainer' in sys.modules)"
+        "from workbench.training import inference; print('transformers.trainer' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -17,9 +17,9 @@ from workbench.training.history import History
 def learn(steps=400):
     history = History()
     for step in range(1, steps + 1):
-        stopping.check()
+        stopping.raise_if_stopped()
         time.sleep(0.05)
-        history.report(step=step, steps=steps, epoch=step / 40, loss=1 / step)
+        history.log(step=step, steps=steps, epoch=step / 40, loss=1 / step)
     return "learned"
 
 panel = widgets.TrainingPanel(learn)

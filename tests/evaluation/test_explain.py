@@ -25,7 +25,7 @@ def test_a_fall_is_the_probability_with_the_word_less_without_it():
     found = explain.occlusion(model, "A great film, but\n long!")
     assert (found.label, found.probability, found.n) == ("good", pytest.approx(0.7), 5)
     assert found.words == ["A", "great", "film,", "but", "long!"]
-    assert found.falls == pytest.approx([0, 0.3, 0, -0.1, 0])
+    assert found.attributions == pytest.approx([0, 0.3, 0, -0.1, 0])
     assert model.calls == [
         ["A great film, but\n long!", "great film, but\n long!", "A film, but\n long!",
          "A great but\n long!", "A great film, long!", "A great film, but"]
@@ -35,21 +35,21 @@ def test_a_fall_is_the_probability_with_the_word_less_without_it():
 def test_falls_are_those_of_the_class_that_was_predicted():
     found = explain.occlusion(Counts(dull=-0.4, nice=0.1), "nice but dull")
     assert found.label == "bad"
-    assert found.falls == pytest.approx([-0.1, 0, 0.4])
+    assert found.attributions == pytest.approx([-0.1, 0, 0.4])
 
 
 def test_words_are_found_in_their_places():
     text = "  Good, good;\tGOOD "
     found = explain.occlusion(Counts(), text)
-    assert [text[start:end] for start, end in found.places] == ["Good,", "good;", "GOOD"]
-    assert found.places == [(2, 7), (8, 13), (14, 18)]
+    assert [text[start:end] for start, end in found.spans] == ["Good,", "good;", "GOOD"]
+    assert found.spans == [(2, 7), (8, 13), (14, 18)]
 
 
 def test_chinese_is_left_out_word_by_word():
     model = Counts(锋利=0.2)
     found = explain.occlusion(model, "这把刀很锋利，我喜欢 iPhone！")
     assert found.words == ["这", "把", "刀", "很", "锋利", "我", "喜欢", "iPhone"]
-    assert dict(zip(found.words, found.falls, strict=True))["锋利"] == pytest.approx(0.2)
+    assert dict(zip(found.words, found.attributions, strict=True))["锋利"] == pytest.approx(0.2)
     assert "这把刀很，我喜欢 iPhone！" in model.calls[0]
 
 
@@ -59,8 +59,8 @@ def test_a_letter_that_lower_case_changes_hides_no_other_word():
 
 def test_words_can_be_given_and_must_stand_in_the_text():
     found = explain.occlusion(Counts(film=0.2), "A great film", tokens=["great film"])
-    assert found.places == [(2, 12)]
-    assert found.falls == pytest.approx([0.2])
+    assert found.spans == [(2, 12)]
+    assert found.attributions == pytest.approx([0.2])
     with pytest.raises(UserError, match="'great' does not stand"):
         explain.occlusion(Counts(), "A great film", tokens=["film", "great"])
 
@@ -68,13 +68,13 @@ def test_words_can_be_given_and_must_stand_in_the_text():
 @pytest.mark.parametrize("text", ["", " \n"])
 def test_an_empty_text_rests_on_nothing(text):
     found = explain.occlusion(Counts(), text)
-    assert (found.words, len(found.falls), found.n) == ([], 0, 0)
+    assert (found.words, len(found.attributions), found.n) == ([], 0, 0)
 
 
 def test_of_a_long_text_the_first_words_are_asked_and_the_whole_is_predicted():
     model = Counts(last=0.3)
     found = explain.occlusion(model, "word " * 300 + "last")
-    assert (found.n, len(found.words), len(found.falls)) == (301, explain.MOST, explain.MOST)
+    assert (found.n, len(found.words), len(found.attributions)) == (301, explain.MOST, explain.MOST)
     assert found.probability == pytest.approx(0.8)
     assert len(model.calls[0]) == 1 + explain.MOST
 
@@ -84,4 +84,4 @@ def test_a_linear_model_rests_on_the_word_that_it_learned():
     model = models.build("logistic").fit(texts, ["good", "good", "bad", "bad"] * 5)
     found = explain.occlusion(model, "Superb, a film to remember")
     assert found.label == "good"
-    assert found.words[found.falls.argmax()] == "Superb,"
+    assert found.words[found.attributions.argmax()] == "Superb,"

@@ -73,7 +73,7 @@ def _long(rows):
 
 def test_the_training_chart_thins_out_and_shows_earlier_attempts_as_ghosts():
     history = _long(5000)
-    history.report(step=5000, validation_loss=0.5, validation_accuracy=0.8)
+    history.log(step=5000, validation_loss=0.5, validation_accuracy=0.8)
     figure = plots.training_chart([("first", _long(9)), ("second", history)], most=2000)
     first, loss, validation, accuracy = go.Figure(figure).data
     assert [len(plots.numbers(trace.x)) for trace in (first, loss)] == [9, 2000]
@@ -87,7 +87,7 @@ def test_the_training_chart_thins_out_and_shows_earlier_attempts_as_ghosts():
 def test_the_sketch_is_svg_with_every_point_and_survives_gaps():
     history = _long(50)
     history.append({"step": 50, "loss": None})
-    history.report(step=50, validation_loss=0.5, validation_accuracy=0.8)
+    history.log(step=50, validation_loss=0.5, validation_accuracy=0.8)
     svg = ElementTree.fromstring(plots.sketch(plots.training_chart([("<b>", history)])))
     lines = svg.findall(".//{http://www.w3.org/2000/svg}polyline")
     assert [len(line.get("points").split()) for line in lines] == [50, 1, 1]

@@ -9,7 +9,7 @@ from sklearn.linear_model import Perceptron as Reference
 
 from workbench import models
 from workbench.models.classical import Perceptron
-from workbench.training import stopping
+from workbench.training import history, stopping
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_it_is_as_accurate_as_scikit_learn_s(texts):
 
 def test_the_model_of_the_catalogue_shows_the_last_fit_alone(texts):
     heard = []
-    with stopping.supervised(threading.Event(), heard.append):
+    with history.listening(heard.append):
         model = models.build("perceptron", epochs=3).fit(*texts[:2])
     assert [row["step"] for row in model.history_] == [1, 2, 3]
     assert heard[-3:] == model.history_, "who listens hears the three folds before"
@@ -91,7 +91,7 @@ def test_stopped_after_an_epoch_it_is_a_usable_model(name, texts):
     train, labels, test, wanted = texts
     stop = threading.Event()
     stop.set()
-    with stopping.supervised(stop, lambda row: None):
+    with stopping.stoppable(stop):
         model = models.build(name).fit(train, labels)
     assert len(model.history_) == 1
     assert model.predict_proba(test).shape == (len(test), 2)

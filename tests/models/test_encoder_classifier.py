@@ -8,7 +8,7 @@ from workbench.errors import UserError
 from workbench.models import encoders
 from workbench.models.encoder_classifier import TextClassifier
 from workbench.training import inference, trainer
-from workbench.training.batches import Encoded, tokenize
+from workbench.training.batches import Encoded, token_ids
 
 TEXTS = [f"{a} {b} it was {c}" for a in ("the book", "the film", "the pan", "my screen")
          for b in (".", ",", "!")
@@ -70,7 +70,7 @@ def test_frozen_moves_the_head_alone(checkpoint):
     model = TextClassifier(folder, strategy="frozen").fit(TEXTS, LABELS)
     after = encoders.load(folder).state_dict()
     assert all(np.array_equal(before[key], after[key]) for key in before)
-    assert model.report_["trainable_parameters"] == 33
+    assert model.training_info_["trainable_parameters"] == 33
     assert model.predict_proba(TEXTS[:3]).shape == (3, 2)
 
 
@@ -81,7 +81,7 @@ def test_full_moves_every_layer(fitted):
     ]
     layers = {key.split(".")[2] for key in moved if key.startswith("encoder.layer")}
     assert layers == {"0", "1"}
-    assert fitted.report_["trainable_parameters"] == fitted.report_["parameters"]
+    assert fitted.training_info_["trainable_parameters"] == fitted.training_info_["parameters"]
 
 
 def test_biases_and_norms_are_spared_the_weight_decay(checkpoint, monkeypatch):
@@ -102,7 +102,7 @@ def test_biases_and_norms_are_spared_the_weight_decay(checkpoint, monkeypatch):
 
 def test_truncation_is_counted(checkpoint):
     tokens = encoders.tokenizer(checkpoint("bert"))
-    ids, truncated = tokenize(tokens, ["the book", "the book " * 50, ""], 8)
+    ids, truncated = token_ids(tokens, ["the book", "the book " * 50, ""], 8)
     rows = Encoded(ids, tokens.pad_token_id, truncated=truncated)
     assert rows.truncated == 1
     assert list(rows.length) == [4, 8, 2]
@@ -113,7 +113,7 @@ def test_texts_longer_than_the_model_has_positions_for(checkpoint):
     for family in ("bert", "roberta"):
         model = TextClassifier(str(checkpoint(family)), **{**QUICK, "epochs": 1, "max_length": 512})
         model.fit([text * 20 for text in TEXTS], LABELS)
-        assert model.report_["truncated"] == len(TEXTS)
+        assert model.training_info_["truncated"] == len(TEXTS)
 
 
 def test_odd_texts_are_predicted(fitted):
@@ -132,5 +132,5 @@ def test_one_class_and_unknown_strategies_are_refused(checkpoint):
 def test_either_precision_trains_on_any_processor(checkpoint, monkeypatch, precision):
     monkeypatch.setattr(inference, "precision", lambda wanted="auto": precision)
     model = TextClassifier(str(checkpoint("bert")), **QUICK).fit(TEXTS, LABELS)
-    assert model.report_["precision"] == precision
+    assert model.training_info_["precision"] == precision
     assert (model.predict(TEXTS) == np.array(LABELS)).mean() > 0.95

@@ -32,7 +32,10 @@ def test_training_lowers_the_loss_and_repeats_with_its_seed(news):
 
 def test_stopped_after_an_epoch_it_keeps_what_it_has_learned(news):
     stop, history = threading.Event(), History()
-    with stopping.supervised(stop, lambda row: stop.set() if row["epoch"] == 2 else None):
+    with (
+        stopping.stoppable(stop),
+        history.listening(lambda row: stop.set() if row["epoch"] == 2 else None),
+    ):
         stopped = vectors.train(news, size=20, epochs=10, history=history)
     assert len(history) == 2
     again = vectors.train(news, size=20, epochs=10, history=History())

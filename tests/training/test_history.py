@@ -8,8 +8,8 @@ from workbench.training.history import History
 
 def test_rows_survive_the_file(tmp_path):
     history = History()
-    history.report(step=1, epoch=0.5, loss=np.float32(0.5))
-    history.report(step=2, epoch=1.0, validation_loss=0.4)
+    history.log(step=1, epoch=0.5, loss=np.float32(0.5))
+    history.log(step=2, epoch=1.0, validation_loss=0.4)
     history.save(tmp_path / "h.jsonl")
     assert History.load(tmp_path / "h.jsonl") == history == [
         {"step": 1, "epoch": 0.5, "loss": 0.5}, {"step": 2, "epoch": 1.0, "validation_loss": 0.4},
@@ -31,7 +31,7 @@ def test_a_killed_run_leaves_its_whole_lines(tmp_path):
 
 def test_not_a_number_becomes_null(tmp_path):
     history = History()
-    history.report(step=1, loss=float("nan"))
+    history.log(step=1, loss=float("nan"))
     history.save(tmp_path / "h.jsonl")
     assert json.loads((tmp_path / "h.jsonl").read_text())["loss"] is None
 
@@ -42,7 +42,7 @@ def curves(training, validation=()):
         {"step": i + 1, "epoch": (i + 1) / 10, "loss": v} for i, v in enumerate(training)
     )
     for epoch, value in enumerate(validation, 1):
-        history.report(step=10 * epoch, epoch=epoch, validation_loss=value)
+        history.log(step=10 * epoch, epoch=epoch, validation_loss=value)
     return history
 
 

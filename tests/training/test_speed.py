@@ -52,7 +52,7 @@ def test_a_small_vocabulary_learns_the_same(checkpoint, family, monkeypatch):
 
     monkeypatch.setattr(trainer._Trainer, "train", spy)
     small = TextClassifier(folder, **settings).fit(TEXTS, LABELS)
-    monkeypatch.setattr(speed, "small_vocabulary", untouched)
+    monkeypatch.setattr(speed, "pruned_vocabulary", untouched)
     large = TextClassifier(folder, **settings).fit(TEXTS, LABELS)
     assert sizes[0] <= sizes[1]
     if family == "bert":
@@ -94,9 +94,11 @@ def test_narrow_states_run_through_all_layers_and_teach_the_same(checkpoint, fam
 
     exact = gradients(nullcontext(), False)
     wide = gradients(nullcontext(), True)
-    narrow = gradients(speed.narrow_states(model), True)
+    narrow = gradients(speed.bf16_hidden_states(model), True)
     assert types == [torch.float32, torch.float32, torch.bfloat16]
-    assert torch.equal(gradients(speed.narrow_states(model), False), exact), "fp32 is left alone"
+    assert torch.equal(gradients(speed.bf16_hidden_states(model), False), exact), (
+        "fp32 is left alone"
+    )
     gradients(nullcontext(), True)
     assert types[-1] is torch.float32, "it ends with the block"
     off = [float((found - exact).norm() / exact.norm()) for found in (wide, narrow)]

@@ -43,7 +43,9 @@ def test_frozen_layers_and_embeddings_stand_still(checkpoint, family):
     assert {names[name] for name in changed} <= {2, 3}
     assert any(names[name] == 2 for name in changed)
     whole = sum(p.numel() for p in model._model.parameters())
-    assert model.report_["trainable_parameters"] < whole == model.report_["parameters"]
+    assert (
+        model.training_info_["trainable_parameters"] < whole == model.training_info_["parameters"]
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -61,7 +63,7 @@ def test_adapters_leave_a_plain_checkpoint_with_its_head(checkpoint, tmp_path):
     folder = str(checkpoint("bert"))
     model = TextClassifier(folder, strategy="lora", **{**QUICK, "learning_rate": 1e-2})
     model.fit(TEXTS, LABELS)
-    assert model.report_["trainable_parameters"] < 0.5 * model.report_["parameters"]
+    assert model.training_info_["trainable_parameters"] < 0.5 * model.training_info_["parameters"]
     assert not any("lora" in name for name in model._model.state_dict())
     expected = model.predict_proba(TEXTS)
     model.save(tmp_path)

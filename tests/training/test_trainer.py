@@ -19,7 +19,7 @@ from workbench import models
 from workbench.errors import UserError
 from workbench.models.encoder_classifier import NetworkClassifier, TextClassifier
 from workbench.training import checkpoints, inference, trainer
-from workbench.training.batches import Encoded, ShuffledByLength, usual_size
+from workbench.training.batches import Encoded, ShuffledByLength, default_batch_size
 
 NETWORK = {"kind": "cnn", "size": 16, "hidden": 8, "min_count": 1, "batch_size": 16}
 
@@ -132,12 +132,12 @@ def test_a_tracker_that_is_not_here_is_named_before_anything_is_trained(monkeypa
     ("texts", "size"), [(2, 8), (959, 8), (960, 16), (1919, 16), (1920, 32), (10**6, 32)]
 )
 def test_few_texts_go_in_small_batches(texts, size):
-    assert usual_size(texts) == size
+    assert default_batch_size(texts) == size
 
 
 def test_the_batch_size_is_reported():
-    assert network(epochs=1, batch_size=None).fit(TEXTS, LABELS).report_["batch_size"] == 8
-    assert network(epochs=1, batch_size=5).fit(TEXTS, LABELS).report_["batch_size"] == 5
+    assert network(epochs=1, batch_size=None).fit(TEXTS, LABELS).training_info_["batch_size"] == 8
+    assert network(epochs=1, batch_size=5).fit(TEXTS, LABELS).training_info_["batch_size"] == 5
 
 
 def test_settings_are_seen_by_every_tool(checkpoint):
@@ -171,7 +171,7 @@ def test_short_memory_cuts_the_batch_and_changes_nothing_else(monkeypatch):
 
     monkeypatch.setattr(trainer.transformers.Trainer, "training_step", short)
     cut = network(**settings).fit(TEXTS, LABELS)
-    assert cut.report_["batch_pieces"] == 4
+    assert cut.training_info_["batch_pieces"] == 4
     assert np.allclose(weights(cut), weights(whole), atol=1e-5)
     assert np.allclose(cut.history_.column("loss")[1], whole.history_.column("loss")[1], atol=1e-5)
 

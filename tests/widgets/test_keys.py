@@ -16,7 +16,7 @@ def afresh():
 def test_a_box_keeps_its_controls_and_gets_a_hidden_helper():
     button = ipywidgets.Button()
     box = ipywidgets.VBox([button])
-    assert keys.kept(box) is box
+    assert keys.capture(box) is box
     first, helper = box.children
     assert first is button
     assert helper.layout.display == "none"
@@ -27,4 +27,4 @@ def test_a_box_keeps_its_controls_and_gets_a_hidden_helper():
 def test_without_anywidget_the_box_stays_as_it_is(monkeypatch):
     monkeypatch.setitem(sys.modules, "anywidget", None)
     box = ipywidgets.VBox([ipywidgets.Button()])
-    assert len(keys.kept(box).children) == 1
+    assert len(keys.capture(box).children) == 1

@@ -43,10 +43,10 @@ class Counting:
     def fit(self, texts, labels):
         history = History()
         for step in range(1, self.steps + 1):
-            stopping.check()
+            stopping.raise_if_stopped()
             if step == self.fail_at:
                 raise UserError("The loss became nan in step 7.")
-            history.report(step=step, steps=self.steps, epoch=step / 100, loss=1 / step)
+            history.log(step=step, steps=self.steps, epoch=step / 100, loss=1 / step)
             time.sleep(self.seconds)
         self.classes_ = sorted(set(labels))
         return self
@@ -170,7 +170,7 @@ def test_stop_keeps_the_weights_of_the_best_validation(checkpoint, shown):
     watched.stop()
     attempt.join(10)
     assert time.perf_counter() - asked < 2
-    report = attempt.model.report_
+    report = attempt.model.training_info_
     steps, losses = attempt.history.column("validation_loss")
     assert report["stopped"]
     assert report["steps"] < 400 * 5
@@ -203,7 +203,7 @@ def test_a_stop_during_evaluation_takes_effect_at_once(checkpoint, shown, monkey
     attempt.join(10)
     assert time.perf_counter() - asked < 2
     monkeypatch.setattr(inference, "logits", real)
-    assert attempt.model.report_["kept_step"] == attempt.model.report_["steps"]
+    assert attempt.model.training_info_["kept_step"] == attempt.model.training_info_["steps"]
     assert len(attempt.model.predict(TEXTS)) == len(TEXTS)
 
 

@@ -46,7 +46,7 @@ def quick(sets, epochs, activation, learning_rate, **_):
     """Trains nothing: a network at once, and curves that depend on the learning rate."""
     history = History()
     for epoch in (1, 2):
-        history.report(step=epoch, loss=learning_rate / epoch, accuracy=1.0,
+        history.log(step=epoch, loss=learning_rate / epoch, accuracy=1.0,
                        validation_loss=learning_rate / epoch, validation_accuracy=1.0)  # fmt: skip
     return nn.Linear(2, 2), history
 

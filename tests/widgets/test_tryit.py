@@ -38,7 +38,7 @@ class Slow(Words):
         for _ in texts[1:]:
             time.sleep(0.05)
             try:
-                stopping.check()
+                stopping.raise_if_stopped()
             except stopping.Stopped:
                 self.stopped.append(texts[0])
                 raise

@@ -16,7 +16,7 @@ MOST = 200  # words left out, one after the other: each is one more text to pred
 class Occlusion:
     """A text, the class a model gives it, and how much each word contributes to that.
 
-    ``places`` are the (start, end) of the words in ``text``; ``falls`` are differences of the
+    ``spans`` are the (start, end) of the words in ``text``; ``attributions`` are differences of the
     probability of ``label``, above 0 where the word speaks for it. ``n`` counts all words of the
     text; only the first `MOST` have been left out.
     """
@@ -24,13 +24,13 @@ class Occlusion:
     text: str
     label: str
     probability: float
-    places: list[tuple[int, int]]
-    falls: np.ndarray
+    spans: list[tuple[int, int]]
+    attributions: np.ndarray
     n: int
 
     @property
     def words(self) -> list[str]:
-        return [self.text[start:end] for start, end in self.places]
+        return [self.text[start:end] for start, end in self.spans]
 
 
 def occlusion(model, text: str, *, tokens: Sequence[str] | None = None) -> Occlusion:
@@ -50,13 +50,13 @@ def occlusion(model, text: str, *, tokens: Sequence[str] | None = None) -> Occlu
     ------
     UserError : one of `tokens` does not stand in the text, or not in this order.
     """
-    places = _places(text, tokens)
-    left_out = [_without(text, *place) for place in places[:MOST]]
+    spans = _places(text, tokens)
+    left_out = [_without(text, *place) for place in spans[:MOST]]
     p = np.asarray(model.predict_proba([text, *left_out]))
     column = int(p[0].argmax())
     label, probability = str(model.classes_[column]), float(p[0, column])
-    falls = probability - p[1:, column]
-    return Occlusion(text, label, probability, places[:MOST], falls, len(places))
+    attributions = probability - p[1:, column]
+    return Occlusion(text, label, probability, spans[:MOST], attributions, len(spans))
 
 
 def _places(text: str, tokens: Sequence[str] | None) -> list[tuple[int, int]]:

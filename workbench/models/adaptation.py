@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from workbench.errors import UserError
 from workbench.models import encoder_classifier, encoders
-from workbench.training.batches import Encoded, tokenize
+from workbench.training.batches import Encoded, token_ids
 from workbench.training.history import History
 
 
@@ -131,7 +131,7 @@ class ContinuedPretraining(encoder_classifier.TextClassifier):
         model = encoders.load(
             self.encoder, "MaskedLM", **speed.for_training(encoders.configuration(self.encoder))
         )
-        rows, truncated = tokenize(tokenizer, texts, encoders.longest(model, self.max_length))
+        rows, truncated = token_ids(tokenizer, texts, encoders.longest(model, self.max_length))
         history = History()
         settings = copy.copy(self).set_params(
             epochs=self.pretraining_epochs, learning_rate=self.pretraining_rate, patience=None,

@@ -27,7 +27,7 @@ class Perceptron(linear_model.Perceptron):
             self.partial_fit(X[order], y[order], classes)
             sums = X @ self.coef_.T + self.intercept_
             best = sums.argmax(axis=1) if len(classes) > 2 else (sums[:, 0] > 0).astype(int)
-            self.history_.report(
+            self.history_.log(
                 step=epoch, epoch=epoch, steps=self.max_iter, accuracy=(classes[best] == y).mean(),
                 loss=np.maximum(0, -wanted[:, -sums.shape[1] :] * sums).mean(),
             )  # fmt: skip
@@ -50,7 +50,7 @@ class Network(neural_network.MLPClassifier):
     def _update_no_improvement_count(self, *arguments) -> None:
         # Called once an epoch; scikit-learn has no public hook.
         super()._update_no_improvement_count(*arguments)
-        self.history_.report(
+        self.history_.log(
             step=self.n_iter_, epoch=self.n_iter_, steps=self.max_iter,
             loss=self.loss_curve_[-1], validation_accuracy=self.validation_scores_[-1],
         )  # fmt: skip
@@ -89,7 +89,7 @@ class Pipeline(pipeline.Pipeline):
 
 def _stopped() -> bool:
     try:
-        stopping.check()
+        stopping.raise_if_stopped()
     except stopping.Stopped:
         return True
     return False

@@ -12,7 +12,7 @@ from workbench.data import text
 from workbench.errors import UserError
 from workbench.models import adaptation, calibration, encoders
 from workbench.models.calibration import MIB, calibrate, default, kinds_of, token_counts, units
-from workbench.training.batches import usual_size
+from workbench.training.batches import default_batch_size
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _of_encoder(model, texts: Sequence[str], rates: dict, full: dict | None = No
 
 
 def _encoder_bytes(model, own: Shape, tokens: float, texts: int) -> float:
-    from workbench.training import inference, speed, trainer
+    from workbench.training import devices, inference, trainer
 
     strategy = getattr(model, "strategy", "frozen")
     wide = 1 if inference.precision(getattr(model, "precision", "auto")) == "bf16" else 2
@@ -168,8 +168,8 @@ def _encoder_bytes(model, own: Shape, tokens: float, texts: int) -> float:
         kept = 2 * own.hidden * tokens
     elif strategy == "lora":
         moving = model.lora_rank * own.matrices
-    positions = (model.batch_size or usual_size(texts)) * length
-    if not speed.accelerated():
+    positions = (model.batch_size or default_batch_size(texts)) * length
+    if not devices.has_gpu():
         positions = min(positions, trainer.POSITIONS_AT_ONCE)
     layer = positions * (34 * own.hidden + 5 * own.heads * length) * wide
     return 4 * own.parameters + 12 * moving + kept + layer * own.layers * share

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from workbench.errors import UserError, unknown
 from workbench.models import encoders
 from workbench.models.torch_classifier import TorchClassifier
-from workbench.training.batches import Encoded, tokenize
+from workbench.training.batches import Encoded, token_ids
 from workbench.training.history import History
 
 STRATEGIES = ("full", "frozen", "upper", "gradual", "lora")
@@ -74,7 +74,7 @@ class TextClassifier(TorchClassifier):
         classifier._tokenizer = encoders.tokenizer(folder)
         classifier._model = encoders.load(folder, "SequenceClassification")
         classifier.classes_ = np.asarray(settings["classes"])
-        classifier.history_, classifier.report_ = History(), {}
+        classifier.history_, classifier.training_info_ = History(), {}
         return classifier
 
     def _check(self) -> None:
@@ -126,7 +126,7 @@ class TextClassifier(TorchClassifier):
 
     def _encoded(self, texts: Sequence[str], codes=None) -> Encoded:
         length = encoders.longest(self._model, self.max_length)
-        rows, truncated = tokenize(self._tokenizer, texts, length)
+        rows, truncated = token_ids(self._tokenizer, texts, length)
         return Encoded(rows, self._tokenizer.pad_token_id, codes, truncated)
 
     def _train(self, train: Encoded, held_out: Encoded | None, weights) -> tuple:
@@ -151,7 +151,7 @@ class TextClassifier(TorchClassifier):
             trained = strategies.with_adapters(model, self.lora_rank)
             if self.learning_rate is None:
                 settings = copy.copy(self).set_params(
-                    learning_rate=10 * trainer.default_rate(model)
+                    learning_rate=10 * trainer.default_learning_rate(model)
                 )
         report = trainer.fit(
             trained, train, self.history_, settings, validation=held_out, class_weights=weights,

@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.data import hub
 from workbench.errors import UserError
-from workbench.training.batches import Encoded, tokenize
+from workbench.training.batches import Encoded, token_ids
 
 BUNDLED = "minilm"
 _DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -169,7 +169,7 @@ def _encode(texts: list[str], path: str, max_length: int) -> np.ndarray:
     from workbench.training import inference
 
     tokens, model = _ready(path, _stamp(path))
-    ids, truncated = tokenize(tokens, texts, longest(model, max_length))
+    ids, truncated = token_ids(tokens, texts, longest(model, max_length))
     rows = Encoded(ids, tokens.pad_token_id, truncated=truncated)
     vectors = np.empty((len(texts), model.config.hidden_size), np.float32)
 
@@ -180,7 +180,7 @@ def _encode(texts: list[str], path: str, max_length: int) -> np.ndarray:
         return torch.nn.functional.normalize(mean)
 
     # The weights have their type already: nothing is left to cast.
-    for batch, found in inference.answers(model, rows, "fp32", pooled):
+    for batch, found in inference.forward_batches(model, rows, "fp32", pooled):
         vectors[batch] = found.cpu().numpy()
     return vectors
 

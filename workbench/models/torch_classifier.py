@@ -24,8 +24,8 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
     ----------
     epochs : passes over the training texts.
     learning_rate : peak of the rate; None leaves it to the model.
-    batch_size : texts a step; None takes 32, and down to 8 where texts are few (see ``report_``).
-    max_length : tokens a text; what is beyond is cut off and counted in ``report_``.
+    batch_size : texts a step; None takes 32, and down to 8 where texts are few.
+    max_length : tokens a text; what is beyond is cut off and counted in ``training_info_``.
     optimizer : ``"adamw"`` (Loshchilov & Hutter 2019), ``"adam"`` (Kingma & Ba 2015), ``"sgd"``
         or ``"momentum"``.
     schedule : of the rate after warm-up: ``"linear"``, ``"cosine"`` or ``"constant"``.
@@ -47,8 +47,8 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
     ----------
     classes_ : class names, sorted.
     history_ : what training reported.
-    report_ : parameters, trainable parameters, texts, tokens, truncated texts, batch size, seconds,
-        precision.
+    training_info_ : parameters, trainable parameters, texts, tokens, truncated texts, batch size,
+        seconds, precision.
     """
 
     def __init__(
@@ -107,8 +107,8 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
             raise UserError("Early stopping (patience) needs validation=(texts, labels).")
         started = time.perf_counter()
         self.history_ = History()
-        self.report_ = self._fit(list(texts), codes, self._known(validation))
-        self.report_["seconds"] = round(time.perf_counter() - started, 2)
+        self.training_info_ = self._fit(list(texts), codes, self._known(validation))
+        self.training_info_["seconds"] = round(time.perf_counter() - started, 2)
         return self
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:

@@ -183,12 +183,12 @@ def _loss_reporter(history: History | None) -> list:
     class Reporter(CallbackAny2Vec):
         def on_epoch_end(self, model):
             epoch = len(history) + 1
-            history.report(
+            history.log(
                 step=epoch, epoch=epoch, steps=model.epochs, loss=model.get_latest_training_loss()
             )
             # gensim adds up over the epochs, in single precision: later epochs would be lost in
             # the rounding of the sum (gensim #2617).
             model.running_training_loss = 0.0
-            stopping.check()
+            stopping.raise_if_stopped()
 
     return [Reporter()]

@@ -7,6 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "history": ["History"],
         "stopping": ["Stopped"],
-        "trainer": ["default_rate", "fit", "parameter_counts"],
+        "trainer": ["default_learning_rate", "fit", "parameter_counts"],
     },
 )

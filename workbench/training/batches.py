@@ -67,7 +67,7 @@ class Encoded:
         return {"texts": len(self), "tokens": len(self.ids), "truncated": self.truncated}
 
 
-def tokenize(tokenizer, texts: Sequence[str], max_length: int) -> tuple[list[np.ndarray], int]:
+def token_ids(tokenizer, texts: Sequence[str], max_length: int) -> tuple[list[np.ndarray], int]:
     """Token ids of each text, int32, and how many texts were cut to `max_length` tokens."""
     rows, truncated = [], 0
     for start in range(0, len(texts), 1000):
@@ -95,7 +95,7 @@ def by_length(lengths: Sequence[int], tokens: int = 4096) -> Iterator[np.ndarray
         start += size
 
 
-def usual_size(texts: int) -> int:
+def default_batch_size(texts: int) -> int:
     """Texts a step: 32, halved to no less than 8 while an epoch would have under sixty steps.
 
     Large batches are quicker, and few texts teach more in more steps: on 300 sentences of SST-2

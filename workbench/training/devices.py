@@ -4,6 +4,13 @@ import os
 import sys
 
 
+def has_gpu() -> bool:
+    """Whether `Trainer` finds a GPU; told otherwise, it refuses bf16 on a CPU."""
+    import torch
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
 def device() -> str:
     """``"cuda: <name>"``, ``"mps"`` or ``"cpu: <n> cores"``; asks torch only where it is loaded."""
     torch = sys.modules.get("torch")

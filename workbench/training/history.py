@@ -2,10 +2,22 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
-from workbench.training import stopping
+_listener: ContextVar[Callable[[dict], None] | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listening(listener: Callable[[dict], None]) -> Iterator[None]:
+    """`listener` gets every row that any `History` logs inside, in this thread."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 class History(list):
@@ -15,10 +27,11 @@ class History(list):
     knows nothing of who reads them.
     """
 
-    def report(self, **row: float) -> None:
+    def log(self, **row: float) -> None:
         """Append one row; values are turned into plain Python numbers."""
         self.append({key: _plain(value) for key, value in row.items()})
-        stopping.heard(self[-1])
+        if listener := _listener.get():
+            listener(self[-1])
 
     def column(self, name: str) -> tuple[list[float], list[float]]:
         """Steps and values of the rows that hold `name`, in the order of reporting."""

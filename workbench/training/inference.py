@@ -23,7 +23,7 @@ def precision(wanted: str = "auto") -> str:
     return "bf16" if any(found) else "fp32"
 
 
-def answers(
+def forward_batches(
     model, rows: Encoded, wanted: str = "auto", ask: Callable | None = None
 ) -> Iterator[tuple[np.ndarray, object]]:
     """Batch by batch, the numbers of its texts and what `model`, or `ask`, says of them.
@@ -38,7 +38,7 @@ def answers(
     model.eval()
     try:
         for batch in by_length(rows.length):
-            stopping.check()
+            stopping.raise_if_stopped()
             inputs = {k: v.to(device) for k, v in rows.__getitems__(batch).items() if k != "labels"}
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, bf16):
                 answer = (ask or model)(**inputs)
@@ -50,8 +50,8 @@ def answers(
 def logits(model, rows: Encoded, wanted: str = "auto") -> np.ndarray:
     """Scores of the classes, shape (n, classes), in double precision."""
     found = None
-    with speed.first_token_only(model), speed.narrow_states(model):
-        for batch, answer in answers(model, rows, wanted):
+    with speed.first_token_only(model), speed.bf16_hidden_states(model):
+        for batch, answer in forward_batches(model, rows, wanted):
             scores = answer.logits.double().cpu().numpy()
             found = np.empty((len(rows), scores.shape[1])) if found is None else found
             found[batch] = scores

@@ -11,23 +11,19 @@ import numpy as np
 import torch
 from torch import nn
 
+from workbench.training import devices
 from workbench.training.batches import Encoded
 
 
 @contextmanager
-def fast(model: nn.Module, rows: Sequence[Encoded], seed: int) -> Iterator["Pool"]:
+def cpu_speedups(model: nn.Module, rows: Sequence[Encoded], seed: int) -> Iterator["Pool"]:
     """All of this module at once; leaving it gives the model back as it came."""
     with ExitStack() as stack:
         if hasattr(model, "get_input_embeddings"):
-            stack.enter_context(small_vocabulary(model, rows))
+            stack.enter_context(pruned_vocabulary(model, rows))
             stack.enter_context(first_token_only(model))
-            stack.enter_context(narrow_states(model))
+            stack.enter_context(bf16_hidden_states(model))
         yield stack.enter_context(pooled_dropout(model, seed))
-
-
-def accelerated() -> bool:
-    """Whether `Trainer` finds a GPU; told otherwise, it refuses bf16 on a processor."""
-    return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
 def for_training(config) -> dict:
@@ -37,7 +33,7 @@ def for_training(config) -> dict:
     inside attention draws a random number for every pair of tokens and is left out; hidden dropout
     stays.
     """
-    if accelerated():
+    if devices.has_gpu():
         return {}
     known = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
     found = {name: 0.0 for name in known if hasattr(config, name)}
@@ -90,7 +86,7 @@ class Pool:
 def pooled_dropout(model: nn.Module, seed: int) -> Iterator[Pool]:
     """Every `nn.Dropout` is a `PooledDropout`; on a GPU torch's own is as fast and stays."""
     pool, swapped = Pool(seed), []
-    if not accelerated():
+    if not devices.has_gpu():
         for parent in model.modules():
             for name, child in parent.named_children():
                 if type(child) is nn.Dropout and 0 < child.p < 1:
@@ -105,7 +101,7 @@ def pooled_dropout(model: nn.Module, seed: int) -> Iterator[Pool]:
 
 
 @contextmanager
-def small_vocabulary(model: nn.Module, rows: Sequence[Encoded]) -> Iterator[None]:
+def pruned_vocabulary(model: nn.Module, rows: Sequence[Encoded]) -> Iterator[None]:
     """The embedding table without the words that do not occur: 148 against 142 examples a second.
 
     Half of a small encoder is this table, and its gradient and the optimiser's two moments are
@@ -159,7 +155,7 @@ def first_token_only(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def narrow_states(model: nn.Module) -> Iterator[None]:
+def bf16_hidden_states(model: nn.Module) -> Iterator[None]:
     """Under autocast, states go from layer to layer in bf16: 134 against 121 examples a second.
 
     Autocast narrows what enters each matrix product and leaves the sum that runs past the layers
@@ -168,7 +164,7 @@ def narrow_states(model: nn.Module) -> Iterator[None]:
     GPU, autocast widens before each norm, and nothing would be gained.
     """
     embeddings = getattr(getattr(model, "base_model", None), "embeddings", None)
-    if embeddings is None or accelerated():
+    if embeddings is None or devices.has_gpu():
         yield
         return
     hook = embeddings.register_forward_hook(

@@ -1,17 +1,15 @@
-"""A training is watched and stopped from outside, and knows neither who watches nor who stops it.
+"""Training is stopped from outside, and does not know by whom: it looks at an event.
 
-Whoever runs `fit` in a thread of its own enters `supervised` there. Training calls `check` between
-two pieces of work, and a `History` tells `heard` of each row; without a supervisor both do nothing.
+Whoever runs `fit` in a thread of its own enters `stoppable` there with an event, which a Stop
+button sets. Training calls `raise_if_stopped` between two pieces of work.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_supervisor: ContextVar[tuple[threading.Event, Callable] | None] = ContextVar(
-    "supervisor", default=None
-)
+_event: ContextVar[threading.Event | None] = ContextVar("stop_event", default=None)
 
 
 class Stopped(Exception):
@@ -19,29 +17,22 @@ class Stopped(Exception):
 
 
 @contextmanager
-def supervised(stop: threading.Event, hear: Callable[[dict], None]) -> Iterator[None]:
-    """What is done inside, in this thread, ends when `stop` is set; `hear` gets its reports."""
-    token = _supervisor.set((stop, hear))
+def stoppable(event: threading.Event) -> Iterator[None]:
+    """What is done inside, in this thread, ends when `event` is set."""
+    token = _event.set(event)
     try:
         yield
     finally:
-        _supervisor.reset(token)
+        _event.reset(token)
 
 
-def watched() -> bool:
-    """Whether somebody may ask to stop."""
-    return _supervisor.get() is not None
+def can_be_stopped() -> bool:
+    """Whether there is an event that may be set."""
+    return _event.get() is not None
 
 
-def check() -> None:
-    """Raise `Stopped` if somebody has asked for it."""
-    supervisor = _supervisor.get()
-    if supervisor and supervisor[0].is_set():
+def raise_if_stopped() -> None:
+    """Raise `Stopped` if the event has been set."""
+    event = _event.get()
+    if event and event.is_set():
         raise Stopped
-
-
-def heard(row: dict) -> None:
-    """Pass a row of a history on to whoever watches."""
-    supervisor = _supervisor.get()
-    if supervisor:
-        supervisor[1](row)

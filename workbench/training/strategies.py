@@ -115,7 +115,7 @@ class Upper(nn.Module):
     def keep_states(self, rows: Encoded, precision: str) -> None:
         """Compute what the frozen layers say of every text, once: float16, flat like the ids."""
         states = torch.empty(len(rows.ids), self.model.config.hidden_size, dtype=torch.float16)
-        for batch, found in inference.answers(self.model, rows, precision, self._lower):
+        for batch, found in inference.forward_batches(self.model, rows, precision, self._lower):
             states[rows.places(batch)] = found.half().cpu()
         rows.states = states
 

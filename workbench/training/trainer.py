@@ -14,8 +14,8 @@ from torch.nn.functional import cross_entropy
 from transformers.trainer_utils import EvalLoopOutput
 
 from workbench.errors import UserError, unknown
-from workbench.training import checkpoints, inference, speed, stopping
-from workbench.training.batches import Encoded, ShuffledByLength, usual_size
+from workbench.training import checkpoints, devices, inference, speed, stopping
+from workbench.training.batches import Encoded, ShuffledByLength, default_batch_size
 from workbench.training.history import History
 
 OPTIMIZERS = {
@@ -49,8 +49,8 @@ def fit(
     Returns
     -------
     dict : what went into the training, what it did about memory and where it ended, for
-        ``report_``. Who is stopped from outside (see `control`) keeps the weights of the lowest
-        validation loss so far, or the last ones where nothing was validated yet.
+        ``training_info_``. Who is stopped from outside (see `stopping`) keeps the weights of the
+        lowest validation loss so far, or the last ones where nothing was validated yet.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def fit(
     rows = [train] if validation is None else [train, validation]
     with (
         tempfile.TemporaryDirectory() as folder,
-        speed.fast(inner or model, rows, settings.seed) as dropout,
+        speed.cpu_speedups(inner or model, rows, settings.seed) as dropout,
     ):
         trainer = _Trainer(
             model=model, train_dataset=train, eval_dataset=validation, data_collator=collate,
@@ -95,15 +95,15 @@ def fit(
 
 
 def _arguments(model, train: Encoded, settings, folder: str, validation):
-    size = settings.batch_size or usual_size(len(train))
+    size = settings.batch_size or default_batch_size(len(train))
     steps = max(1, int(np.ceil(len(train) / size) * settings.epochs))
     return transformers.TrainingArguments(
         output_dir=str(folder), num_train_epochs=settings.epochs,
         per_device_train_batch_size=size, warmup_steps=int(settings.warmup * steps),
-        learning_rate=settings.learning_rate or default_rate(model),
+        learning_rate=settings.learning_rate or default_learning_rate(model),
         lr_scheduler_type=SCHEDULES[settings.schedule],
         max_grad_norm=settings.max_grad_norm or 0.0,
-        bf16=inference.precision(settings.precision) == "bf16", use_cpu=not speed.accelerated(),
+        bf16=inference.precision(settings.precision) == "bf16", use_cpu=not devices.has_gpu(),
         logging_steps=max(1, steps // 50), logging_nan_inf_filter=False,
         eval_strategy="epoch" if validation else "no", save_strategy="no", save_total_limit=2,
         report_to=settings.report_to, disable_tqdm=True, seed=settings.seed,
@@ -215,12 +215,12 @@ class _Trainer(transformers.Trainer):
     def _in_pieces(self, model, inputs: dict, num_items_in_batch) -> torch.Tensor:
         """The batch in as many pieces as memory asks for, their gradients added up."""
         positions = inputs["attention_mask"].numel()
-        at_once = positions if speed.accelerated() else POSITIONS_AT_ONCE
+        at_once = positions if devices.has_gpu() else POSITIONS_AT_ONCE
         pieces = max(self.pieces, -(-positions // at_once))
         try:
             losses = []
             for piece in _cut(inputs, pieces):
-                stopping.check()
+                stopping.raise_if_stopped()
                 losses.append(super().training_step(model, piece, num_items_in_batch))
         except (MemoryError, RuntimeError) as error:
             if not _is_about_memory(error):
@@ -309,7 +309,7 @@ class _Reporter(transformers.TrainerCallback):
 
     def on_log(self, args, state, control, logs=None, **_):
         if "loss" in logs:
-            self.history.report(
+            self.history.log(
                 step=state.global_step, epoch=logs["epoch"], steps=state.max_steps,
                 learning_rate=logs["learning_rate"], **{f"{self.prefix}loss": logs["loss"]},
             )  # fmt: skip
@@ -319,7 +319,7 @@ class _Reporter(transformers.TrainerCallback):
             f"validation_{self.prefix}{key}": metrics[f"eval_{key}"]
             for key in ("loss", "accuracy", "macro_f1")
         }
-        self.history.report(step=state.global_step, epoch=state.epoch, **scores)
+        self.history.log(step=state.global_step, epoch=state.epoch, **scores)
 
 
 class _Best(transformers.TrainerCallback):
@@ -331,7 +331,7 @@ class _Best(transformers.TrainerCallback):
     def __init__(self, patience: int | None) -> None:
         self.patience, self.loss, self.waited, self.weights = patience, np.inf, 0, None
         self.step = self.kept = 0
-        self._needed = patience is not None or stopping.watched()
+        self._needed = patience is not None or stopping.can_be_stopped()
 
     def on_evaluate(self, args, state, control, metrics=None, model=None, **_):
         if not self._needed:
@@ -342,7 +342,7 @@ class _Best(transformers.TrainerCallback):
         else:
             self.waited += 1
             if self.patience is not None:
-                stopping.should_training_stop |= self.waited >= self.patience
+                control.should_training_stop |= self.waited >= self.patience
 
     def restore(self, model, stopped: bool) -> None:
         """Give `model` its best weights, where early stopping or a stop by hand asks for them."""
@@ -360,6 +360,6 @@ def parameter_counts(model) -> dict[str, int]:
     }
 
 
-def default_rate(model) -> float:
+def default_learning_rate(model) -> float:
     """1e-4 below 50 million parameters, 2e-5 above (Devlin et al. 2019 for BERT)."""
     return 1e-4 if parameter_counts(model)["parameters"] < 50e6 else 2e-5

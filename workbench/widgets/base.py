@@ -48,7 +48,7 @@ def escape(text: object) -> str:
     return html.escape(str(text))
 
 
-def told(error: BaseException) -> str:
+def error_message(error: BaseException) -> str:
     """An error in words: a person's mistake by its sentence, anything else with its type."""
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
@@ -59,7 +59,7 @@ def table_html(frame) -> str:
     return f'<div style="overflow-x:auto">{markup}</div>'
 
 
-def sentence(text: str, kind: str = "plain") -> str:
+def status_line(text: str, kind: str = "plain") -> str:
     """One sentence of status, good or bad news in colour and in a sign."""
     sign = {"good": "✓ ", "bad": "✗ ", "plain": ""}[kind]
     return f'<span role="status" style="color:{COLOURS[kind]}">{sign}{escape(text)}</span>'

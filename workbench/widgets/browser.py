@@ -7,7 +7,7 @@ import pandas as pd
 
 from workbench import evaluation
 from workbench.errors import UserError, unknown
-from workbench.evaluation import pairs, plots
+from workbench.evaluation import comparison, plots
 from workbench.runs.folders import Run, survey
 from workbench.widgets import base, keys
 
@@ -71,11 +71,11 @@ class RunBrowser(base.Shown):
 
     def view(self):
         self._views.append(_View(self))
-        return keys.kept(self._views[-1].box)
+        return keys.capture(self._views[-1].box)
 
     def still(self) -> dict:
         table = listed(self.found, "accuracy").head(MOST)
-        pair = self.selected() if len(self._value) == 2 else pairs.best_pair(self.found)
+        pair = self.selected() if len(self._value) == 2 else comparison.best_pair(self.found)
         markup = _broken_html(self.broken) + table_html(table, [run.path.name for run in pair])
         if len(self.found) > MOST:
             markup += f"<p>The best {MOST} of {len(self.found)} runs.</p>"
@@ -117,7 +117,7 @@ def listed(found: list[Run], by: str = "time", descending: bool = True, words: s
 def table_html(table: pd.DataFrame, selected: list[str] = ()) -> str:
     """The table of `listed`; selected runs carry their letter."""
     if table.empty:
-        return f"<p>{base.sentence('There is no such run.')}</p>"
+        return f"<p>{base.status_line('There is no such run.')}</p>"
     shown = _formatted(table)
     for column in ("accuracy (95%)", "time"):
         # JupyterLab breaks the lines of a cell, but not at these spaces and hyphens.
@@ -165,7 +165,7 @@ def _label(run: Run) -> str:
 
 
 def _broken_html(sentences: list[str]) -> str:
-    return "".join(f"<p>{base.sentence(each, 'bad')}</p>" for each in sentences)
+    return "".join(f"<p>{base.status_line(each, 'bad')}</p>" for each in sentences)
 
 
 # --- curves ---------------------------------------------------------------------------------------
@@ -203,19 +203,19 @@ def comparison_html(a: Run, b: Run) -> str:
     shown = table.map(lambda v: "–" if pd.isna(v) else f"{v:.3f}")
     shown.loc["A − B"] = ["–" if pd.isna(v) else f"{v:+.3f}" for v in table.loc["A − B"]]
     try:
-        told = base.sentence(pairs.verdict(pairs.paired(a, b)))
+        told = base.status_line(comparison.describe(comparison.paired(a, b)))
     except UserError as error:
-        told = base.sentence(str(error), "bad")
+        told = base.status_line(str(error), "bad")
     return _styled(_table(shown) + f"<p>{told}</p>")
 
 
 def tests_html(selected: list[Run]) -> str:
     """Several runs: each against the best one that predicted the same texts, Holm corrected."""
     if len(selected) < 3:
-        return base.sentence("Select two runs to compare them, or more (with Ctrl or Shift).")
+        return base.status_line("Select two runs to compare them, or more (with Ctrl or Shift).")
     _, tests = evaluation.compare(selected)
     if tests.empty:
-        return base.sentence("No two of the selected runs can be compared.")
+        return base.status_line("No two of the selected runs can be compared.")
     letters = {run.path.name: f"{_letter(i)}: {run.name}" for i, run in enumerate(selected)}
     tests["better"], tests["worse"] = tests["better"].map(letters), tests["worse"].map(letters)
     for column in ("p", "p_holm"):
@@ -237,7 +237,7 @@ def tests_html(selected: list[Run]) -> str:
 
 
 def example_html(row: pd.Series, a: Run, b: Run) -> str:
-    """One row of `pairs.paired`: the text, its label, and what each of the two says of it."""
+    """One row of `comparison.paired`: the text, its label, and what each of the two says of it."""
     lines = {}
     for letter, run in (("A", a), ("B", b)):
         s = f"_{letter.lower()}"
@@ -256,7 +256,7 @@ def _p(value) -> str:
 
 def _first_disagreements(a: Run, b: Run, n: int = 3) -> str:
     try:
-        rows = pairs.disagreements(pairs.paired(a, b))
+        rows = comparison.disagreements(comparison.paired(a, b))
     except UserError:
         return ""  # `comparison_html` has said why
     head = f"<p>The first {min(n, len(rows))} of {len(rows)} texts on which A and B disagree:</p>"
@@ -317,7 +317,7 @@ class _View:
             try:
                 work(*arguments)
             except Exception as error:
-                self.note.value = base.sentence(base.told(error), "bad")
+                self.note.value = base.status_line(base.error_message(error), "bad")
 
         return guarded
 
@@ -360,7 +360,7 @@ class _View:
             table = _styled(_table(numbers.map(_p)))
             self.numbers.value = f"<details><summary>Data of the curves</summary>{table}</details>"
         elif selected:
-            self.numbers.value = base.sentence("None of the selected runs has a curve.")
+            self.numbers.value = base.status_line("None of the selected runs has a curve.")
 
     def _compare(self) -> None:
         selected = self._browser.selected()
@@ -369,7 +369,7 @@ class _View:
             self.compared.value = comparison_html(*selected)
             self._pair = selected
             try:
-                self._both = pairs.paired(*selected)
+                self._both = comparison.paired(*selected)
             except UserError:
                 self._pair = []  # `comparison_html` has said why
         else:
@@ -381,7 +381,7 @@ class _View:
         self.example.value = self.place.value = ""
         if not self._pair:
             return
-        rows = pairs.disagreements(self._both, self.kind.value)
+        rows = comparison.disagreements(self._both, self.kind.value)
         self._at = max(0, min(at, len(rows) - 1))
         self.back.disabled, self.next.disabled = self._at == 0, self._at >= len(rows) - 1
         if len(rows):

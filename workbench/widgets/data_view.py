@@ -41,13 +41,13 @@ def view(picker):
 
     def tell(work):
         said = ("Read.", "good")
-        told.value = base.sentence("Reading …")
+        told.value = base.status_line("Reading …")
         try:
             work()
         except Exception as error:
             said = (_for_the_widget(error), "bad")
         refresh()
-        told.value = base.sentence(*said)
+        told.value = base.status_line(*said)
 
     def choose(**changes):
         if not busy:
@@ -64,7 +64,7 @@ def view(picker):
     picker.watch(refresh)
     tell(lambda: picker.choose())
     row = {"flex_flow": "row wrap"}
-    return keys.kept(w.VBox([
+    return keys.capture(w.VBox([
         w.HBox([bundled, other], layout=row), upload, told,
         w.HBox(list(columns.values()), layout=row), content,
     ]))  # fmt: skip
@@ -160,7 +160,7 @@ def _show_state(picker, bundled, columns: dict) -> None:
 
 def _for_the_widget(error: Exception) -> str:
     """Columns are named here by the dropdowns, and not on the command line."""
-    said = base.told(error)
+    said = base.error_message(error)
     if not isinstance(error, UserError):
         return said
     return said.split(": name one with -p ")[0] + ": choose it below." if " -p " in said else said

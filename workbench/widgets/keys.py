@@ -19,7 +19,7 @@ export default { render: () => document.addEventListener("focusin", keep) };
 """
 
 
-def kept(box):
+def capture(box):
     """The same box, whose controls get every key that is pressed in them.
 
     Without anywidget it stays as it is, and the mouse works.

@@ -167,4 +167,4 @@ def _told(work: Callable):
     try:
         return work()
     except Exception as error:
-        return base.told(error)
+        return base.error_message(error)

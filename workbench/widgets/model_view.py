@@ -49,9 +49,9 @@ def view(picker):
         try:
             picker.choose(**{"model" if name == "other" else name: value})
             said = f"'{value}' can be used." if name == "other" else ""
-            told.value = base.sentence(said, "good") if said else ""
+            told.value = base.status_line(said, "good") if said else ""
         except UserError as error:
-            told.value = base.sentence(str(error), "bad")
+            told.value = base.status_line(str(error), "bad")
             refresh()
 
     for name, control in controls.items():
@@ -61,7 +61,7 @@ def view(picker):
     picker.watch(refresh)
     refresh()
     row = {"flex_flow": "row wrap"}
-    return keys.kept(w.VBox([
+    return keys.capture(w.VBox([
         w.HBox([controls["model"], controls["other"]], layout=row), told,
         w.HBox([controls["strategy"], explained], layout=row),
         w.HBox([controls[n] for n in ("epochs", "learning_rate")], layout=row),
@@ -173,8 +173,8 @@ def _rates(chosen: float) -> list[tuple[str, float]]:
 
 def _explanation(picker) -> str:
     if "strategy" not in calibration.takes(picker.value["model"]):
-        return base.sentence("This model has no strategy to choose.")
-    return base.sentence(STRATEGIES[picker.value["strategy"]])
+        return base.status_line("This model has no strategy to choose.")
+    return base.status_line(STRATEGIES[picker.value["strategy"]])
 
 
 def _of_entry(entry: models.Entry) -> dict:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.errors import UserError
 from workbench.evaluation import plots
-from workbench.training import stopping
+from workbench.training import history, stopping
 from workbench.training.history import History
 from workbench.widgets import base, keys
 
@@ -34,7 +34,7 @@ class Attempt(threading.Thread):
 
     def run(self) -> None:
         try:
-            with stopping.supervised(self.asked_to_stop, self._hear):
+            with stopping.stoppable(self.asked_to_stop), history.listening(self._hear):
                 self.model = self._work()
         except stopping.Stopped:
             pass
@@ -65,10 +65,10 @@ class Attempt(threading.Thread):
     def outcome(self) -> tuple[str, str]:
         """How it ended, in a sentence, and whether that is good or bad news."""
         if self.error is not None:
-            return base.told(self.error), "bad"
+            return base.error_message(self.error), "bad"
         if self.model is None:
             return "Stopped before anything was learned.", "bad"
-        report = getattr(self.model, "report_", {})
+        report = getattr(self.model, "training_info_", {})
         if report.get("stopped"):
             kept, done = report["kept_step"], report["steps"]
             which = "the last step" if kept == done else f"step {kept}, the best on validation"
@@ -301,7 +301,7 @@ class _Controls:
             [widgets.HBox([self._train, self._stop, self._metric, self._bar]),
              self._status, self._reading, self._curve]
         )  # fmt: skip
-        self.box = keys.kept(box)
+        self.box = keys.capture(box)
 
     def _start(self) -> None:
         self._panel.start()
@@ -319,8 +319,8 @@ class _Controls:
             done, steps = panel.attempts[-1].progress()
             self._bar.max, self._bar.value = max(steps, 1), done
         text, kind = panel.status()
-        self._status.value = base.sentence(text, kind)
-        self._reading.value = base.sentence(panel.value.reading() if panel.value else "")
+        self._status.value = base.status_line(text, kind)
+        self._reading.value = base.status_line(panel.value.reading() if panel.value else "")
         if curve is not None:
             self._curve.value = curve
 

@@ -125,16 +125,16 @@ class Switchboard(base.Shown):
 
         def draw() -> None:
             if self._failure:
-                status.value = base.sentence(self._failure, "bad")
+                status.value = base.status_line(self._failure, "bad")
             else:
-                status.value = base.sentence(*reading(self._now[1])) + self._numbers()
+                status.value = base.status_line(*reading(self._now[1])) + self._numbers()
                 chart.outputs = (_output(self._figure()),)
                 table.value = self._data()
 
         self._views.append((controls, draw))
         draw()
         row = widgets.HBox(groups, layout={"flex_flow": "row wrap"})
-        return keys.kept(widgets.VBox([row, status, chart, data]))
+        return keys.capture(widgets.VBox([row, status, chart, data]))
 
     def _follow(self) -> None:
         """Train until what is on show is what the switches say."""
@@ -154,7 +154,7 @@ class Switchboard(base.Shown):
             now = (settings, *trained(self._function, settings, self.seed))
             self._now, self._before, self._failure = now, self._now, ""
         except Exception as error:
-            self._failure = base.told(error)
+            self._failure = base.error_message(error)
 
     def _figure(self):
         settings, history, boundary = self._now
@@ -222,7 +222,7 @@ def trained(function: Callable, settings: dict, seed: int) -> tuple[History, pd.
     nn.functional.cross_entropy(network(sets[0]), sets[1]).backward()
     norms = [p.grad.norm().item() for p in network.parameters() if p.dim() > 1]
     measured = History(history[:-1])
-    measured.report(**history[-1], gradient_first=norms[0], gradient_last=norms[-1])
+    measured.log(**history[-1], gradient_first=norms[0], gradient_last=norms[-1])
     axis = np.linspace(-REACH, REACH, CELLS)
     grid = torch.tensor(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2), dtype=torch.float32)
     with torch.no_grad():

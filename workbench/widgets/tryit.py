@@ -72,7 +72,7 @@ class TryIt(base.Shown):
         """What each model's answer rests on, by its name."""
         found = {}
         for name, model in self.models.items():
-            stopping.check()
+            stopping.raise_if_stopped()
             with self._lock:
                 found[name] = explain.occlusion(model, text)
         return found
@@ -82,12 +82,12 @@ class TryIt(base.Shown):
         self._views.append(view)
         view.show(self._answered())
         self._explain_later()
-        return keys.kept(view.box)
+        return keys.capture(view.box)
 
     def still(self) -> dict:
         if not self.value.strip():
             note = "No text yet: give one as TryIt(models, text=…)."
-            return {"text/html": base.sentence(note), "text/plain": note}
+            return {"text/html": base.status_line(note), "text/plain": note}
         answers = self.answers(self.value)
         markup = f'<blockquote style="white-space:pre-wrap">{base.escape(self.value)}</blockquote>'
         markup += answers_html(answers) + rests_html(self.explain(self.value))
@@ -99,7 +99,7 @@ class TryIt(base.Shown):
         try:
             return answers_html(self.answers(self.value))
         except Exception as error:
-            return base.sentence(base.told(error), "bad")
+            return base.status_line(base.error_message(error), "bad")
 
     def _explain_later(self, pause: float = 0.0) -> None:
         """Explain the text in a thread, after `pause` seconds; whatever was begun is given up."""
@@ -113,12 +113,12 @@ class TryIt(base.Shown):
         markup = ""
         try:
             if text.strip():
-                with stopping.supervised(newer, lambda row: None):
+                with stopping.stoppable(newer):
                     markup = rests_html(self.explain(text))
         except stopping.Stopped:
             return
         except Exception as error:
-            markup = base.sentence(base.told(error), "bad")
+            markup = base.status_line(base.error_message(error), "bad")
         for view in self._views:
             if not newer.is_set():
                 view.rests.value = markup
@@ -153,7 +153,7 @@ class _View:
         self._trial._explain_later()
 
     def _wait(self) -> None:
-        note = base.sentence("The words are left out one by one …")
+        note = base.status_line("The words are left out one by one …")
         self.rests.value = note if self._trial.value.strip() else ""
 
 
@@ -200,7 +200,7 @@ def _explained(name: str, found: explain.Occlusion) -> str:
     notes = ""
     if found.n > len(found.words):
         notes += f" The first {len(found.words)} of {found.n} words were left out one by one."
-    if not (abs(found.falls) >= LEAST).any():
+    if not (abs(found.attributions) >= LEAST).any():
         notes += " No word on its own moves the probability by a point."
     head = f"<b>{base.escape(name)}</b>: {base.escape(found.label)}, {found.probability:.3f}."
     return (
@@ -213,8 +213,8 @@ def _explained(name: str, found: explain.Occlusion) -> str:
 def marked(found: explain.Occlusion) -> str:
     """The text as HTML: what speaks for the answer underlined, what against it dashed."""
     parts, at = [], 0
-    strongest = max(abs(found.falls).max(initial=0), LEAST)
-    for (start, end), fall in zip(found.places, found.falls, strict=True):
+    strongest = max(abs(found.attributions).max(initial=0), LEAST)
+    for (start, end), fall in zip(found.spans, found.attributions, strict=True):
         if abs(fall) < LEAST:
             continue
         own, word = bool(fall > 0), base.escape(found.text[start:end])
@@ -232,5 +232,7 @@ def marked(found: explain.Occlusion) -> str:
 def _numbers(found: explain.Occlusion) -> str:
     import pandas as pd
 
-    table = pd.DataFrame({"word": found.words, "fall": [f"{fall:+.3f}" for fall in found.falls]})
-    return base.table_html(table.iloc[(-abs(found.falls)).argsort(kind="stable")])
+    table = pd.DataFrame(
+        {"word": found.words, "fall": [f"{fall:+.3f}" for fall in found.attributions]}
+    )
+    return base.table_html(table.iloc[(-abs(found.attributions)).argsort(kind="stable")])

@@ -63,7 +63,7 @@ def disagreements(both: pd.DataFrame, kind: str = "") -> pd.DataFrame:
     return differ[differ[f"right_{kind.lower()}"]] if kind else differ
 
 
-def verdict(both: pd.DataFrame) -> str:
+def describe(both: pd.DataFrame) -> str:
     """The exact McNemar test of the rows of `paired`, in words."""
     a, b = (both[["id", "label", f"predicted_{s}"]].set_axis(["id", "label", "predicted"], axis=1)
             for s in "ab")  # fmt: skip
