@@ -8,6 +8,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import cases
@@ -29,6 +31,11 @@ PAIRS = [
     ("word2vec/ours", "word2vec/gensim"),
     ("perceptron/ours", "perceptron/scikit-learn"),
     ("panel/with", "panel/without"),
+    ("alone/ours", "alone/ours-spinning"),
+    ("alone/ours", "alone/trainer"),
+    ("busy/ours", "busy/ours-spinning"),
+    ("busy/ours", "busy/ours-sleeping"),
+    ("busy/ours", "busy/trainer"),
 ]
 
 
@@ -73,12 +80,30 @@ def collect(groups: list[str], repeats: int) -> dict[str, list[dict]]:
 
 def _in_a_process(name: str) -> dict:
     command = [sys.executable, "-m", "benchmarks", "--case", name]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}
-    )
+    variables = os.environ | {"HF_HUB_OFFLINE": "1"} | _spinning(name)
+    with _beside_loops(2 if name.startswith("busy/") else 0):
+        done = subprocess.run(command, capture_output=True, text=True, env=variables)
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _spinning(name: str) -> dict[str, str]:
+    """How long libgomp's threads spin at a barrier: as libgomp has it where we are not measured."""
+    if name.endswith("ours-sleeping"):
+        return {"GOMP_SPINCOUNT": "0"}
+    return {} if "/ours" in name and "spinning" not in name else {"GOMP_SPINCOUNT": "300000"}
+
+
+@contextmanager
+def _beside_loops(count: int) -> Iterator[None]:
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
 
 
 def write(found: dict[str, list[dict]], name: str) -> None:

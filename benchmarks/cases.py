@@ -297,6 +297,17 @@ CASES = {
         "perceptron/ours": (perceptron_ours, {}),
         "perceptron/scikit-learn": (perceptron_theirs, {}),
     },
+    # "busy" runs beside two loops that would take both cores.
+    "busy": {
+        f"{machine}/{name}": (function, settings)
+        for machine in ("alone", "busy")
+        for name, (function, settings) in {
+            "ours": (train_ours, {"corpus": "sst2", "count": 256}),
+            "ours-spinning": (train_ours, {"corpus": "sst2", "count": 256}),
+            "ours-sleeping": (train_ours, {"corpus": "sst2", "count": 256}),
+            "trainer": (train_plain, {"corpus": "sst2", "count": 256}),
+        }.items()
+    },
     "panel": {
         "panel/with": (panel, {"watched": True}),
         "panel/without": (panel, {"watched": False}),

@@ -4,12 +4,19 @@ Import the rooms you need, for example ``from workbench import data, models``. T
 loads nothing heavy, so ``import workbench`` is instant.
 """
 
+import os
 import sys
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 
 __version__ = "0.1.0"
+
+# Between two small products libgomp's threads wait for each other in a loop of up to 300,000 turns,
+# which beside another program takes the very core that the awaited thread needs. A thousand turns
+# last as long as most waits do; then a thread sleeps. Read when torch is loaded; measured in
+# benchmarks/results/busy.md.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 # Modules that notebooks name without their room: `from workbench import text, plots`.
 _SHORT_NAMES = {
