@@ -1,6 +1,7 @@
 """The project itself: one set of pins, no circles, a light import, notebooks in order."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -116,6 +117,25 @@ def test_one_importer_each_of_papermill_and_ipywidgets():
     assert users["ipywidgets"] == ["base"]
 
 
+def test_a_short_name_is_the_module_in_its_room():
+    from workbench.neural import TextClassifier
+
+    import workbench
+    from workbench import evaluate, plots, text
+    from workbench.evaluation import plots as in_its_room
+
+    assert plots is in_its_room
+    assert text.__spec__.name == text.__name__ == "workbench.data.text"
+    assert evaluate is workbench.evaluation
+    assert TextClassifier.__module__ == "workbench.models.encoder_classifier"
+
+
+def test_every_face_gives_what_it_names():
+    for face in sorted((ROOT / "workbench").glob("*/__init__.py")):
+        room = importlib.import_module(f"workbench.{face.parent.name}")
+        assert all(getattr(room, name) is not None for name in room.__all__), face
+
+
 def test_importing_the_package_is_light():
     code = "import sys, workbench; print(sorted({'torch','pandas','numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -125,20 +145,11 @@ def test_importing_the_package_is_light():
 @pytest.mark.parametrize(
     "module",
     [
-        "text",
-        "history",
-        "data",
-        "models",
-        "evaluate",
-        "runs",
-        "plots",
-        "widgets.pickers",
-        "widgets.panel",
-        "widgets.browser",
-        "widgets.tryit",
-        "widgets.switchboard",
+        "data.text", "training.history", "data.loading", "models.catalogue", "evaluation.scores",
+        "runs.folders", "evaluation.plots", "widgets.pickers", "widgets.panel", "widgets.browser",
+        "widgets.tryit", "widgets.switchboard",
     ],
-)
+)  # fmt: skip
 def test_torch_is_imported_only_where_it_is_used(module):
     code = f"import sys, workbench.{module}; print({{'torch', 'ipywidgets'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
