@@ -1,11 +1,21 @@
 """What a person is told when something they asked for cannot be done."""
 
 import difflib
+import warnings
 from collections.abc import Iterable
 
 
 class UserError(ValueError):
     """A person's mistake, in one sentence: what is wrong, where, and what to do."""
+
+
+class DataWarning(UserWarning):
+    """What was mended or left out of somebody's data, counted, in one sentence."""
+
+
+def warn(message: str) -> None:
+    """Give a `DataWarning`, beginning with a capital letter."""
+    warnings.warn(message[:1].upper() + message[1:], DataWarning, stacklevel=3)
 
 
 def unknown(kind: str, name: object, valid: Iterable[str]) -> UserError:

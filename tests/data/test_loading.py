@@ -141,7 +141,7 @@ def test_missing_labels_and_texts_are_counted_and_dropped(write):
 
 
 def test_rare_classes_are_named_and_dropped(write):
-    with pytest.warns(DataWarning, match="fewer than 5 rows and are left out: odd"):
+    with pytest.warns(DataWarning, match="are left out with 1 rows: odd"):
         corpus = data.load(write([*GOOD, *BAD, ("one of a kind", "odd")]))
     assert corpus["train"].features["label"].names == ["bad", "good"]
 

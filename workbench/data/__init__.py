@@ -2,11 +2,13 @@
 
 import lazy_loader
 
+from workbench.errors import DataWarning, UserError  # noqa: F401, what `load` gives and raises
+
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["text"],
     submod_attrs={
-        "loading": ["DataWarning", "frame", "frames", "load", "sample", "summary", "table"],
+        "loading": ["frame", "frames", "load", "sample", "summary", "table"],
         "sources": ["DATASETS", "bundled"],
     },
 )

@@ -1,0 +1,138 @@
+"""Which column is what, which rows can be used, and what their labels and ids are."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from workbench.data.splits import standard_split
+from workbench.errors import UserError, unknown, warn
+
+TEXT_COLUMNS = (
+    "text", "sentence", "review", "content", "comment", "body", "message", "document", "tweet",
+    "question", "review_text", "reviewtext", "review_body", "评论", "文本", "内容",
+)  # fmt: skip
+LABEL_COLUMNS = (
+    "label", "labels", "sentiment", "class", "category", "target", "polarity", "rating", "stars",
+    "score", "coarse_label", "标签", "类别", "情感",
+)  # fmt: skip
+COLUMNS = ("id", "text", "label", "domain", "language")  # of what `load` returns
+
+
+def name_columns(tables: Sequence[pd.DataFrame], text: str, label: str, name: str) -> pd.DataFrame:
+    """All rows under a new index, with the columns in `COLUMNS` and ``split`` that there are.
+
+    Parameters
+    ----------
+    tables : one a file; each may spell its columns in its own way.
+    text, label : the columns asked for; empty: found by their usual names.
+    name : the source, for messages.
+    """
+    if text and text == label:
+        raise UserError(f"In {name} the column '{text}' cannot be both text and label.")
+    table = pd.concat([_select(part, text, label, name) for part in tables], ignore_index=True)
+    columns = list(dict.fromkeys(c for part in tables for c in part.columns if c != "split"))
+    for role, given in (("text", text), ("label", label)):
+        if role in table:
+            continue
+        if given:
+            raise unknown(f"{role} column in {name} called", given, columns)
+        raise UserError(
+            f"No {role} column found in {name}, which has the columns {', '.join(columns)}: "
+            f"name one with -p {role.upper()}_COLUMN NAME."
+        )
+    return table
+
+
+def _select(table: pd.DataFrame, text: str, label: str, name: str) -> pd.DataFrame:
+    chosen = {}
+    for role, given, usual in (("text", text, TEXT_COLUMNS), ("label", label, LABEL_COLUMNS)):
+        if given:
+            chosen[role] = given if given in table else None
+        else:
+            chosen[role] = _find(table.columns, usual, name)
+    if chosen["text"] and chosen["text"] == chosen["label"]:
+        raise UserError(f"In {name} the column '{text or label}' cannot be both text and label.")
+    others = [column for column in table.columns if column not in chosen.values()]
+    for role in ("id", "domain", "language", "split"):
+        chosen[role] = _find(others, (role,), name)
+    chosen = {role: column for role, column in chosen.items() if column}
+    return table[list(chosen.values())].set_axis(list(chosen), axis=1)
+
+
+def _find(columns: Sequence[str], usual: Sequence[str], name: str) -> str | None:
+    """The first of the usual names that is there; one spelt alike goes before other cases."""
+    for wanted in usual:
+        found = [column for column in columns if column.lower() == wanted]
+        if wanted in found or len(found) == 1:
+            return wanted if wanted in found else found[0]
+        if found:
+            raise UserError(f"{name} has the columns {' and '.join(found)}: rename all but one.")
+    return None
+
+
+def usable_rows(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Labelled and unlabelled rows, without those that have no text or no label."""
+    is_text = table["text"].map(lambda text: isinstance(text, str) and bool(text.strip()))
+    texts = table.loc[is_text, "text"]
+    if pd.to_numeric(texts, errors="coerce").notna().all():
+        raise UserError(f"The text column of {name} holds no text: choose another column.")
+    if dropped := int((~is_text).sum()):
+        warn(f"{dropped} of {len(table)} rows of {name} have no text and are left out.")
+    table = table[is_text]
+    ids = _plain(table["id"]) if "id" in table else pd.Series(dtype=object)
+    ids = ids.reindex(table.index).fillna(pd.Series(range(len(table)), table.index).map(str))
+    split = standard_split(table, name)
+    labels = _label_names(table["label"], split, name).reindex(table.index)
+    table = table.assign(id=_unique(ids), label=labels, split=split)
+    for_adaptation, missing = split == "unlabeled", labels.isna()
+    if dropped := int((missing & ~for_adaptation).sum()):
+        if dropped == int((~for_adaptation).sum()):
+            raise UserError(f"The label column of {name} is empty.")
+        warn(f"{dropped} of {len(table)} rows of {name} have no label and are left out.")
+    return table[~missing & ~for_adaptation], table[for_adaptation].assign(label=None)
+
+
+def _plain(values: pd.Series) -> pd.Series:
+    """Those that are not missing, as strings; 1.0 is 1, as integers with gaps are often stored."""
+    values = values.dropna().map(str).astype(object).str.strip()
+    values = values[~values.str.lower().isin(("", "nan", "<na>"))]
+    return values.str.replace(r"^([+-]?\d+)\.0+$", r"\1", regex=True)
+
+
+def _unique(ids: pd.Series) -> list[str]:
+    """Each row gets an id of its own, because predictions are compared by it.
+
+    The two languages of a review become "books-001" and "books-001-2".
+    """
+    ids, taken, copies = list(ids), set(ids), {}
+    for row in np.flatnonzero(pd.Series(ids).duplicated()):
+        first = ids[row]
+        while ids[row] in taken:
+            copies[first] = copies.get(first, 1) + 1
+            ids[row] = f"{first}-{copies[first]}"
+        taken.add(ids[row])
+    return ids
+
+
+def _label_names(labels: pd.Series, split: pd.Series, name: str) -> pd.Series:
+    """Class names of the rows that have one."""
+    names = _plain(labels)
+    several = labels.map(lambda label: isinstance(label, (list, tuple, set, dict, np.ndarray)))
+    if several.any() or (len(names) and names.str.fullmatch(r"\[.*\]").all()):
+        raise UserError(
+            f"The label column of {name} holds lists: a text needs one label, so keep the first of "
+            "each list, or make a column for each label and choose one of them."
+        )
+    others = set(names) - {"-1"}
+    if "-1" not in set(names) or others != {str(n) for n in range(len(others))} or len(others) < 2:
+        return names
+    # `datasets` marks a missing label by -1 where classes are numbered from 0.
+    in_training = split.reindex(names.index)[names == "-1"].isin(("train", "")).any()
+    if in_training and len(others) == 2:
+        warn(
+            f"The label -1 of {name} is read as a class beside 0 and 1, such as negative, neutral "
+            "and positive: leave the cells empty if it means that there is no label."
+        )
+        return names
+    return names[names != "-1"]
