@@ -397,3 +397,24 @@ def test_long_texts_are_cut_in_the_preview():
     cut = data_view.preview(frame.assign(text="a" * 1000))
     assert set(cut["text"].str.len()) == {data_view.LONGEST + 1}
     assert len(cut) == data_view.SHOWN
+
+
+def test_views_of_one_data_set_agree_and_outlive_an_error_of_one(tmp_path, monkeypatch):
+    """A source whose columns must be named offers them in every view, also after a broken one."""
+    picker, draw = DataPicker(), data_view.summary
+    broken, shown = picker.view(), picker.view()
+    calls = iter([ZeroDivisionError("drawing"), None])
+
+    def fail_once(*args):
+        if error := next(calls, None):
+            raise error
+        return draw(*args)
+
+    monkeypatch.setattr(data_view, "summary", fail_once)
+    picker.choose(source="reviews-zh")
+    assert "reviews-zh: rows" in said(shown)
+    assert "ZeroDivisionError: drawing" in said(broken)
+    with pytest.raises(UserError, match="No text column"):
+        picker.choose(source=write(tmp_path / "own.csv", "was,wie"))
+    for view in (broken, shown):
+        assert [name for _, name in controls(view)["Text column"].options] == ["", "was", "wie"]

@@ -71,19 +71,19 @@ def no_pause(monkeypatch):
 
 def test_answers_set_models_with_other_classes_side_by_side():
     trial = tryit.TryIt({"one": Words(great=0.5), "two": Words(["x", "y", "good"])})
-    table = trial.answers("great")
+    table = trial.predict_proba("great")
     assert list(table.index) == ["one", "two"]
     assert list(table.columns) == ["bad", "good", "x", "y"]
     assert table.loc["one", "good"] == pytest.approx(0.9)
     assert table.loc["one"].isna().tolist() == [False, False, True, True]
-    html = tryit.answers_html(table)
+    html = tryit.predictions_html(table)
     assert "nan" not in html
     assert plain(html).startswith("one: goodbad0.100██good0.900██████████████████")
 
 
 def test_of_many_classes_the_most_probable_are_shown():
     classes = [f"c{i:02d}" for i in range(50)]
-    html = tryit.answers_html(tryit.TryIt(Words(classes)).answers("text"))
+    html = tryit.predictions_html(tryit.TryIt(Words(classes)).predict_proba("text"))
     assert html.count("█" * 8) == 1
     assert "44 more" in html
     assert html.count("<tr>") == tryit.MOST_CLASSES + 1
@@ -104,7 +104,7 @@ def test_the_text_keeps_its_form_between_the_marks():
 
 
 def test_it_is_said_when_a_text_is_long_and_when_no_word_counts():
-    html = tryit.rests_html({"m": explain.occlusion(Words(), "word " * 300)})
+    html = tryit.explanations_html({"m": explain.occlusion(Words(), "word " * 300)})
     assert "The first 200 of 300 words" in html
     assert "No word on its own" in html
 

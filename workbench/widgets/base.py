@@ -2,7 +2,9 @@
 
 import html
 import os
-from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from traitlets import HasTraits
 
 from workbench.errors import UserError
 
@@ -65,16 +67,34 @@ def status_line(text: str, kind: str = "plain") -> str:
     return f'<span role="status" style="color:{COLOURS[kind]}">{sign}{escape(text)}</span>'
 
 
-class Shown(ABC):
-    """A state to look at: through widgets where a person sits, as a still picture elsewhere."""
+def guarded(work: Callable, line) -> Callable:
+    """`work` as a callback that shows its error in `line`, an HTML widget, in place of raising it.
 
-    @abstractmethod
+    An exception in an observer would end the change: the other observers would never hear of it.
+    """
+
+    def callback(*arguments) -> None:
+        try:
+            work(*arguments)
+        except Exception as error:
+            line.value = status_line(error_message(error), "bad")
+
+    return callback
+
+
+class Shown(HasTraits):
+    """A state to look at: through widgets where a person sits, as a still picture elsewhere.
+
+    The state is in traits; a view observes them, and refreshes itself when they change.
+    """
+
     def view(self):
         """A new tree of widgets onto the state; it may be thrown away at any time."""
+        raise NotImplementedError
 
-    @abstractmethod
     def still(self) -> dict:
         """The same as a MIME bundle that needs no kernel, at least in HTML and in plain text."""
+        raise NotImplementedError
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from traitlets import Any, Dict, List
+
 from workbench import data
 from workbench.data import sources
 from workbench.errors import UserError
@@ -25,21 +27,26 @@ class DataPicker(Picker):
     ----------
     value : dict with the keys source, text_column and label_column; always the last choice that
         could be read, or what the picker began with.
+    requested : the choice that was tried last. Of a source whose columns cannot be guessed it
+        stays, so that they can be named; any other that cannot be read is forgotten.
+    dataset : what was read last, a `datasets.DatasetDict`; None before.
     notes : what `data.load` mended or left out of it, a list of sentences.
     """
+
+    requested = Dict(read_only=True)
+    dataset = Any(read_only=True)
+    notes = List(read_only=True)
 
     def __init__(
         self, source: str | Path = "reviews", text_column: str = "", label_column: str = "", *,
         seed: int = 0, requires: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        super().__init__()
+        super().__init__(
+            {"source": str(source), "text_column": text_column, "label_column": label_column}
+        )
         self.seed, self.requires = seed, tuple(requires)
-        self._value = {
-            "source": str(source), "text_column": text_column, "label_column": label_column,
-        }  # fmt: skip
-        self.asked = self.value
-        self.notes: list[str] = []
-        self._loaded, self._stamp = None, None
+        self.set_trait("requested", self.value)
+        self._cached: tuple = (None, None, [])
         self._columns: tuple = (None, [])
         self._one_at_a_time = threading.RLock()
 
@@ -51,16 +58,14 @@ class DataPicker(Picker):
         UserError : it cannot be read.
         """
         with self._one_at_a_time:
-            self._read(self._value)
-        for note in self.notes:
+            dataset, notes = self._read(self.value)
+            self._show(dataset, notes)
+        for note in notes:
             warnings.warn(note, data.DataWarning, stacklevel=2)
-        return self._loaded
+        return dataset
 
     def choose(self, **changes: str) -> None:
         """Another source, or other columns of it; what cannot be read changes nothing.
-
-        ``asked`` is what was tried last: of a source whose columns cannot be guessed it stays, so
-        that they can be named.
 
         Raises
         ------
@@ -69,27 +74,29 @@ class DataPicker(Picker):
         with self._one_at_a_time:
             if "source" in changes:
                 changes = {"text_column": "", "label_column": ""} | changes
-            asked = self.asked | changes
+            request = self.requested | changes
             try:
-                self._read(asked)
+                content = self._read(request)
             except UserError:
-                self.asked = asked if self.columns(asked["source"]) else self.value
+                readable = bool(self.columns(request["source"]))
+                self.set_trait("requested", request if readable else self.value)
                 raise
-            self.asked, self._value = asked, dict(asked)
-        self._tell()
+            self.set_trait("value", request)
+            self.set_trait("requested", request)
+            self._show(*content)
 
-    def take(self, name: str, size: int, content: bytes) -> None:
-        """Keep a file that was handed over beside the notebook, and choose it.
+    def upload(self, name: str, size: int, content: bytes) -> None:
+        """Write an uploaded file beside the notebook, and choose it.
 
         Raises
         ------
-        UserError : it cannot be kept or read.
+        UserError : it cannot be written or read.
         """
         self.choose(source=keep_file(name, size, content).as_posix())
 
     def columns(self, source: str) -> list[str]:
         """The columns of a source; none where it cannot be read."""
-        key = (source, _written(source))
+        key = (source, _file_stamps(source))
         if self._columns[0] != key:
             found: list[str] = []
             with suppress(UserError):
@@ -97,36 +104,37 @@ class DataPicker(Picker):
             self._columns = (key, [c for c in found if c != "split"])
         return self._columns[1]
 
-    def looked_at(self):
-        """The data as it was read last, for views that show it; None before."""
-        return self._loaded
-
     def view(self):
         return data_view.view(self)
 
     def still(self) -> dict:
         with self._one_at_a_time:
-            self._read(self._value)
-        rows = {name: len(part) for name, part in self._loaded.items()}
+            dataset, notes = self._read(self.value)
+        rows = {name: len(part) for name, part in dataset.items()}
         return {
-            "text/html": data_view.summary(self._value, self._loaded, self.notes),
-            "text/plain": f"Data: {self._value['source']} {rows}",
+            "text/html": data_view.summary(self.value, dataset, notes),
+            "text/plain": f"Data: {self.value['source']} {rows}",
         }
 
-    def _read(self, chosen: dict) -> None:
-        stamp = (*chosen.values(), _written(chosen["source"]))
-        if stamp == self._stamp:
-            return
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", data.DataWarning)
-            loaded = data.load(**chosen, requires=self.requires, seed=self.seed)
-        self.notes = [str(w.message) for w in caught if w.category is data.DataWarning]
-        self._loaded, self._stamp = loaded, stamp
-        for other in (w for w in caught if w.category is not data.DataWarning):
-            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    def _read(self, choice: dict) -> tuple:
+        """The data set and the notes on it; the last choice is read again when a file changed."""
+        stamp = (*choice.values(), _file_stamps(choice["source"]))
+        if stamp != self._cached[0]:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", data.DataWarning)
+                dataset = data.load(**choice, requires=self.requires, seed=self.seed)
+            notes = [str(w.message) for w in caught if w.category is data.DataWarning]
+            self._cached = (stamp, dataset, notes)
+            for other in (w for w in caught if w.category is not data.DataWarning):
+                warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+        return self._cached[1:]
+
+    def _show(self, dataset, notes: list[str]) -> None:
+        self.set_trait("notes", notes)
+        self.set_trait("dataset", dataset)
 
 
-def _written(source: str) -> tuple:
+def _file_stamps(source: str) -> tuple:
     """When the files of a source were written, and their sizes."""
     path = Path(source).expanduser()
     with suppress(OSError):

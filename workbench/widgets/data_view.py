@@ -27,45 +27,49 @@ def view(picker):
         "text_column": w.Dropdown(description="Text column", **wide),
         "label_column": w.Dropdown(description="Label column", **wide),
     }
-    told, content = w.HTML(), w.HTML()
-    busy = []
+    status, content = w.HTML(), w.HTML()
+    busy = []  # the controls are being set to the state: their changes are no choices
 
-    def refresh():
+    def show_choice(*_):
         busy.append(True)
         try:
             _show_state(picker, bundled, columns)
         finally:
             busy.pop()
-        if picker.looked_at() is not None:
-            content.value = summary(picker.value, picker.looked_at(), picker.notes)
 
-    def tell(work):
-        said = ("Read.", "good")
-        told.value = base.status_line("Reading …")
+    def show_content(*_):
+        if picker.dataset is not None:
+            content.value = summary(picker.value, picker.dataset, picker.notes)
+
+    def read(work):
+        outcome = ("Read.", "good")
+        status.value = base.status_line("Reading …")
         try:
             work()
         except Exception as error:
-            said = (_for_the_widget(error), "bad")
-        refresh()
-        told.value = base.status_line(*said)
+            outcome = (_for_the_widget(error), "bad")
+        show_choice()
+        status.value = base.status_line(*outcome)
 
     def choose(**changes):
         if not busy:
-            picker.begin(lambda: tell(lambda: picker.choose(**changes)))
+            picker.begin(lambda: read(lambda: picker.choose(**changes)))
 
-    def handed_over(*file):
-        picker.begin(lambda: tell(lambda: picker.take(*file)))
+    def upload(*file):
+        picker.begin(lambda: read(lambda: picker.upload(*file)))
 
     bundled.observe(lambda change: change["new"] and choose(source=change["new"]), names="value")
     other.observe(lambda c: c["new"].strip() and choose(source=c["new"].strip()), names="value")
     for name, control in columns.items():
         control.observe(lambda change, name=name: choose(**{name: change["new"]}), names="value")
-    upload = drop_zone(UPLOAD, handed_over)
-    picker.watch(refresh)
-    tell(lambda: picker.choose())
+    zone = drop_zone(UPLOAD, upload)
+    picker.observe(base.guarded(show_choice, status), names=["value", "requested"])
+    picker.observe(base.guarded(show_content, status), names="dataset")
+    show_content()
+    read(lambda: picker.choose())
     row = {"flex_flow": "row wrap"}
     return keys.capture(w.VBox([
-        w.HBox([bundled, other], layout=row), upload, told,
+        w.HBox([bundled, other], layout=row), zone, status,
         w.HBox(list(columns.values()), layout=row), content,
     ]))  # fmt: skip
 
@@ -149,9 +153,9 @@ def _show_state(picker, bundled, columns: dict) -> None:
     if tuple(options) != bundled.options:
         bundled.options = options
     bundled.value = source
-    names = picker.columns(picker.asked["source"])
+    names = picker.columns(picker.requested["source"])
     for role, control in columns.items():
-        chosen = picker.asked[role]
+        chosen = picker.requested[role]
         offered = [(GUESSED, ""), *((n, n) for n in dict.fromkeys([*names, chosen]) if n)]
         if tuple(offered) != control.options:
             control.options = offered

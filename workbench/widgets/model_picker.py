@@ -36,13 +36,13 @@ class ModelPicker(Picker):
         self, model: str = "minilm", *, texts: Sequence[str] | None = None,
         groups: Sequence[str] | None = None, **settings,
     ) -> None:  # fmt: skip
-        super().__init__()
+        value = {"model": model, "strategy": "full"}
+        value |= dict.fromkeys(("epochs", "learning_rate", "max_length")) | {"seed": 0}
+        super().__init__(value)
         self.texts = None if texts is None else list(texts)
         self.groups = groups
         self._costs: dict[tuple, costs.Cost | str | None] = {}
         self._compared: dict[str, costs.Cost | str] | None = None
-        self._value = {"model": model, "strategy": "full"}
-        self._value |= dict.fromkeys(("epochs", "learning_rate", "max_length")) | {"seed": 0}
         self.choose(model=model, **settings)
         self._asked = False
 
@@ -54,16 +54,16 @@ class ModelPicker(Picker):
         UserError : one of them cannot be.
         """
         for name in changes:
-            if name not in self._value:
-                raise unknown("choice", name, self._value)
-        new = self._value | {name: _checked(name, value) for name, value in changes.items()}
+            if name not in self.value:
+                raise unknown("choice", name, self.value)
+        new = self.value | {name: _checked(name, value) for name, value in changes.items()}
         if "model" in changes:
             models.check(new["model"])
             if new["model"] in models.CATALOGUE and new["model"] not in self.names():
                 raise unknown("model here called", new["model"], self.names())
-        if new != self._value:
-            self._value, self._asked = new, True
-            self._tell()
+        if new != self.value:
+            self._asked = True
+            self.set_trait("value", new)
 
     def names(self) -> list[str]:
         """The entries of the catalogue that are offered."""
@@ -72,13 +72,13 @@ class ModelPicker(Picker):
 
     def settings(self) -> dict:
         """The chosen settings that the chosen model takes."""
-        takes = calibration.takes(self._value["model"])
-        chosen = {k: v for k, v in self._value.items() if k in takes and v is not None}
+        takes = calibration.takes(self.value["model"])
+        chosen = {k: v for k, v in self.value.items() if k in takes and v is not None}
         return {k: round(v) if takes[k].annotation is int else v for k, v in chosen.items()}
 
     def build(self, **more):
         """The unfitted classifier; `more` are settings for `models.build`."""
-        return models.build(self._value["model"], **self.settings() | more)
+        return models.build(self.value["model"], **self.settings() | more)
 
     def cost(self) -> costs.Cost | str | None:
         """What the choice costs on `texts`; a sentence if that cannot be told, None before.
@@ -89,7 +89,7 @@ class ModelPicker(Picker):
             return "give the picker texts= to see it"
         settings = self.settings()
         given = {k: settings[k] for k in ("strategy", "epochs", "max_length") if k in settings}
-        key = (self._value["model"], *given.items())
+        key = (self.value["model"], *given.items())
         if key not in self._costs:
             if not (self._asked or calibration.known(key[0], **given)):
                 return "not measured on this machine yet: press Measure"
@@ -101,7 +101,7 @@ class ModelPicker(Picker):
     def measure(self) -> None:
         """Measure what the choice costs, where that is not known yet."""
         self._asked = True
-        self._tell()
+        self.revise()
 
     def compare(self) -> None:
         """Estimate every entry with its own settings, one after the other, in the background."""
@@ -109,7 +109,7 @@ class ModelPicker(Picker):
             self._compared = {}
             _import_all()
             self.begin(self._estimate_all)
-            self._tell()
+            self.revise()
 
     def compared(self) -> dict[str, costs.Cost | str] | None:
         """What `compare` has found so far; None before it is called."""
@@ -119,23 +119,23 @@ class ModelPicker(Picker):
         return model_view.view(self)
 
     def still(self) -> dict:
-        words = ", ".join(f"{k}={v}" for k, v in self._value.items() if v is not None)
+        words = ", ".join(f"{k}={v}" for k, v in self.value.items() if v is not None)
         return {"text/html": model_view.facts(self, cost=""), "text/plain": f"Model: {words}"}
 
     def _estimate(self, key: tuple, given: dict) -> None:
         self._costs[key] = _told(lambda: costs.estimate(key[0], self.texts, **given))
-        self._tell()
+        self.revise()
 
     def _estimate_all(self) -> None:
         def each():
             for name in calibration.calibrate(self.names()):
                 self._compared[name] = _told(lambda: costs.estimate(name, self.texts or ()))  # noqa: B023
-                self._tell()
+                self.revise()
 
         trouble = _told(each)
         for name in self.names() if trouble else ():
             self._compared.setdefault(name, trouble)
-        self._tell()
+        self.revise()
 
 
 def _checked(name: str, value):

@@ -31,7 +31,7 @@ def view(picker):
     compare = w.Button(description="Compare all", tooltip="Estimate time and memory of every entry")
     busy = []  # the controls are being set to the state; what they say is no news
 
-    def refresh():
+    def refresh(_=None):
         busy.append(True)
         try:
             _show_state(picker, controls)
@@ -58,7 +58,7 @@ def view(picker):
         control.observe(lambda change, name=name: changed(name, change), names="value")
     measure.on_click(lambda _: picker.measure())
     compare.on_click(lambda _: picker.compare())
-    picker.watch(refresh)
+    picker.observe(base.guarded(refresh, told))
     refresh()
     row = {"flex_flow": "row wrap"}
     return keys.capture(w.VBox([

@@ -1,39 +1,43 @@
-"""What both pickers have in common: a choice, the views of it, and work in the background."""
+"""What both pickers have in common: a choice as a trait, and work in the background."""
 
+import itertools
 import threading
 from collections.abc import Callable
+
+from traitlets import Dict, Int
 
 from workbench.widgets import base
 
 
 class Picker(base.Shown):
-    """A choice that several views may show; each is told when it has changed."""
+    """A choice that several views may show: each observes its traits.
 
-    def __init__(self) -> None:
-        self._value: dict = {}
-        self._views: list[Callable[[], None]] = []
+    Attributes
+    ----------
+    value : the choice; it is replaced, never changed in place, so that observers see a change.
+    revision : goes up when something beside the choice has changed, such as an estimate that came.
+    """
+
+    value = Dict(read_only=True)
+    revision = Int(read_only=True)
+
+    def __init__(self, value: dict) -> None:
+        super().__init__()
+        self.set_trait("value", value)
+        self._revisions = itertools.count(1)
         self._threads: list[threading.Thread] = []
 
-    @property
-    def value(self) -> dict:
-        """The choice, as a new dict."""
-        return dict(self._value)
-
-    def wait(self) -> None:
-        """Return when what goes on in the background has ended."""
-        while self._threads:
-            self._threads.pop().join()
-
-    def watch(self, refresh: Callable[[], None]) -> None:
-        """Call `refresh` whenever there is something new to show."""
-        self._views.append(refresh)
-
-    def _tell(self) -> None:
-        for refresh in self._views:
-            refresh()
+    def revise(self) -> None:
+        """Tell the observers that something beside the choice has changed."""
+        self.set_trait("revision", next(self._revisions))
 
     def begin(self, work: Callable[[], None]) -> None:
         """Do something in the background; `wait` waits for it."""
         thread = threading.Thread(target=work, daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def wait(self) -> None:
+        """Return when what goes on in the background has ended."""
+        while self._threads:
+            self._threads.pop().join()

@@ -1,6 +1,10 @@
 """A text that a person writes: what trained models say of it, and which words that rests on."""
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from traitlets import Unicode, dlink, link
 
 from workbench.errors import UserError
 from workbench.evaluation import explain
@@ -26,38 +30,34 @@ class TryIt(base.Shown):
     models : a fitted classifier, or several by name.
     text : what stands there at first; it may be empty.
 
+    Attributes
+    ----------
+    value : the text; setting it asks the models anew.
+    predictions, explanations : what the views show of them, as HTML.
+
     Raises
     ------
     UserError : a model is not trained, or gives no probabilities.
     """
 
+    value = Unicode()
+    predictions = Unicode(read_only=True)
+    explanations = Unicode(read_only=True)
+
     def __init__(self, models, *, text: str = "") -> None:
+        super().__init__(value=str(text))
         self.models = dict(models) if isinstance(models, dict) else {"model": models}
         for name, model in self.models.items():
             if not hasattr(model, "classes_"):
                 raise UserError(f"'{name}' is not trained yet: call its fit before trying it.")
             if not hasattr(model, "predict_proba"):
                 raise UserError(f"'{name}' gives no probabilities: it has no predict_proba.")
-        self._value, self._views = str(text), []
         # Two predictions of one model at once would switch its dropout on and off under each other.
         self._lock, self._superseded = threading.Lock(), threading.Event()
+        self._newest_only = threading.Lock()
+        self.observe(lambda _: self._update(PAUSE), "value")
 
-    @property
-    def value(self) -> str:
-        """The text; setting it asks the models anew."""
-        return self._value
-
-    @value.setter
-    def value(self, text: str) -> None:
-        if text != self._value:
-            self._value = text
-            self._superseded.set()
-            answered = self._answered()
-            for view in self._views:
-                view.show(answered)
-            self._explain_later(PAUSE)
-
-    def answers(self, text: str):
+    def predict_proba(self, text: str):
         """A `pandas.DataFrame` of probabilities: a row a model, a column a class."""
         import pandas as pd
 
@@ -69,7 +69,7 @@ class TryIt(base.Shown):
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
 
     def explain(self, text: str) -> dict[str, explain.Occlusion]:
-        """What each model's answer rests on, by its name."""
+        """What each model's prediction rests on, by its name."""
         found = {}
         for name, model in self.models.items():
             stopping.raise_if_stopped()
@@ -78,88 +78,82 @@ class TryIt(base.Shown):
         return found
 
     def view(self):
-        view = _View(self)
-        self._views.append(view)
-        view.show(self._answered())
-        self._explain_later()
-        return keys.capture(view.box)
+        box = _view(self)
+        self._update()
+        return box
 
     def still(self) -> dict:
         if not self.value.strip():
             note = "No text yet: give one as TryIt(models, text=…)."
             return {"text/html": base.status_line(note), "text/plain": note}
-        answers = self.answers(self.value)
+        table = self.predict_proba(self.value)
         markup = f'<blockquote style="white-space:pre-wrap">{base.escape(self.value)}</blockquote>'
-        markup += answers_html(answers) + rests_html(self.explain(self.value))
-        return {"text/html": markup, "text/plain": answers.round(3).to_string()}
+        markup += predictions_html(table) + explanations_html(self.explain(self.value))
+        return {"text/html": markup, "text/plain": table.round(3).to_string()}
 
-    def _answered(self) -> str:
-        if not self.value.strip():
-            return ""
-        try:
-            return answers_html(self.answers(self.value))
-        except Exception as error:
-            return base.status_line(base.error_message(error), "bad")
-
-    def _explain_later(self, pause: float = 0.0) -> None:
+    def explain_later(self, pause: float = 0.0) -> None:
         """Explain the text in a thread, after `pause` seconds; whatever was begun is given up."""
+        note = base.status_line("The words are left out one by one …")
+        with self._newest_only:
+            self._superseded.set()
+            self._superseded = newer = threading.Event()
+            self.set_trait("explanations", note if self.value.strip() else "")
+        if self.value.strip():
+            work = (self.value, newer, pause)
+            threading.Thread(target=self._explain, args=work, daemon=True).start()
+
+    def _update(self, pause: float = 0.0) -> None:
+        """Predict at once, then explain; a text that is being explained lets the models go."""
         self._superseded.set()
-        self._superseded = newer = threading.Event()
-        threading.Thread(target=self._explain, args=(self.value, newer, pause), daemon=True).start()
+        self.set_trait("predictions", _or_error(self._predictions))
+        self.explain_later(pause)
+
+    def _predictions(self) -> str:
+        return predictions_html(self.predict_proba(self.value)) if self.value.strip() else ""
 
     def _explain(self, text: str, newer: threading.Event, pause: float) -> None:
         if newer.wait(pause):
             return
-        markup = ""
-        try:
-            if text.strip():
-                with stopping.stoppable(newer):
-                    markup = rests_html(self.explain(text))
-        except stopping.Stopped:
-            return
-        except Exception as error:
-            markup = base.status_line(base.error_message(error), "bad")
-        for view in self._views:
-            if not newer.is_set():
-                view.rests.value = markup
+        with suppress(stopping.Stopped), stopping.stoppable(newer):
+            markup = _or_error(lambda: explanations_html(self.explain(text)))
+            with self._newest_only:
+                if not newer.is_set():
+                    self.set_trait("explanations", markup)
 
 
-class _View:
-    """The widgets of one place where a `TryIt` is shown."""
-
-    def __init__(self, trial: TryIt) -> None:
-        kit, self._trial = base.toolkit(), trial
-        self.area = kit.Textarea(
-            value=trial.value, description="Text", placeholder="Type or paste a text", rows=4,
-            layout=kit.Layout(width="100%"),
-        )  # fmt: skip
-        self.button = kit.Button(
-            description="What does it rest on?", tooltip="Leave out one word after the other",
-            layout=kit.Layout(width="auto", align_self="flex-start"),
-        )  # fmt: skip
-        self.answers, self.rests = kit.HTML(), kit.HTML()
-        parts = [self.area, self.answers, self.button, self.rests]
-        self.box = kit.VBox(parts, layout=kit.Layout(max_width="900px"))
-        self.area.observe(lambda change: setattr(trial, "value", change["new"]), "value")
-        self.button.on_click(lambda _: self._explain())
-
-    def show(self, answered: str) -> None:
-        """Show the text of the state, and as HTML what the models say of it."""
-        self.area.value, self.answers.value = self._trial.value, answered
-        self._wait()
-
-    def _explain(self) -> None:
-        self._wait()
-        self._trial._explain_later()
-
-    def _wait(self) -> None:
-        note = base.status_line("The words are left out one by one …")
-        self.rests.value = note if self._trial.value.strip() else ""
+def _or_error(work: Callable[[], str]) -> str:
+    """The HTML that `work` returns, or in words why there is none."""
+    try:
+        return work()
+    except stopping.Stopped:
+        raise
+    except Exception as error:
+        return base.status_line(base.error_message(error), "bad")
 
 
-def answers_html(answers) -> str:
-    """The table of `TryIt.answers` as a bar a class with its number, model beside model."""
-    cards = "".join(_card(str(name), row.dropna()) for name, row in answers.iterrows())
+def _view(trial: TryIt):
+    """The widgets of one place where a `TryIt` is shown, tied to its traits."""
+    kit = base.toolkit()
+    area = kit.Textarea(
+        description="Text", placeholder="Type or paste a text", rows=4,
+        layout=kit.Layout(width="100%"),
+    )  # fmt: skip
+    button = kit.Button(
+        description="What does it rest on?", tooltip="Leave out one word after the other",
+        layout=kit.Layout(width="auto", align_self="flex-start"),
+    )  # fmt: skip
+    predictions, explanations = kit.HTML(), kit.HTML()
+    link((trial, "value"), (area, "value"))
+    dlink((trial, "predictions"), (predictions, "value"))
+    dlink((trial, "explanations"), (explanations, "value"))
+    button.on_click(lambda _: trial.explain_later())
+    parts = [area, predictions, button, explanations]
+    return keys.capture(kit.VBox(parts, layout=kit.Layout(max_width="900px")))
+
+
+def predictions_html(table) -> str:
+    """The table of `TryIt.predict_proba` as a bar a class with its number, model beside model."""
+    cards = "".join(_card(str(name), row.dropna()) for name, row in table.iterrows())
     return f'<div style="display:flex;flex-wrap:wrap;gap:0 2em;line-height:1.5">{cards}</div>'
 
 
@@ -186,11 +180,11 @@ def _bar(p: float) -> str:
     return "█" * whole + " ▏▎▍▌▋▊▉"[eighths].strip()
 
 
-def rests_html(found: dict[str, explain.Occlusion]) -> str:
+def explanations_html(found: dict[str, explain.Occlusion]) -> str:
     """For each model the whole text with its words marked, and the numbers behind a fold."""
     legend = (
-        "The number behind a word: points of probability that the answer loses without it. "
-        "+ speaks for the answer, − against it."
+        "The number behind a word: points of probability that the prediction loses without it. "
+        "+ speaks for the prediction, − against it."
     )
     parts = "".join(_explained(name, each) for name, each in found.items())
     return f'<div style="line-height:1.5"><p>{legend}</p>{parts}</div>'
@@ -211,7 +205,7 @@ def _explained(name: str, found: explain.Occlusion) -> str:
 
 
 def marked(found: explain.Occlusion) -> str:
-    """The text as HTML: what speaks for the answer underlined, what against it dashed."""
+    """The text as HTML: what speaks for the prediction underlined, what against it dashed."""
     parts, at = [], 0
     strongest = max(abs(found.attributions).max(initial=0), LEAST)
     for (start, end), fall in zip(found.spans, found.attributions, strict=True):
