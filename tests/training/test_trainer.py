@@ -1,5 +1,6 @@
 """What training does with its settings, with trouble, and with being killed."""
 
+import inspect
 import os
 import random
 import signal
@@ -17,6 +18,7 @@ from torch.nn.functional import cross_entropy
 from tests.models.test_encoder_classifier import LABELS, TEXTS
 from workbench import models
 from workbench.errors import UserError
+from workbench.models.adaptation import ContinuedPretraining, SourceOnly
 from workbench.models.encoder_classifier import NetworkClassifier, TextClassifier
 from workbench.training import checkpoints, inference, trainer
 from workbench.training.batches import Encoded, ShuffledByLength, default_batch_size
@@ -146,7 +148,11 @@ def test_settings_are_seen_by_every_tool(checkpoint):
         assert parameters["weight_decay"] == 0.5
         assert parameters["patience"] == 3
     assert models.build("lstm").get_params()["kind"] == "lstm"
-    assert "label_smoothing" in str(__import__("inspect").signature(TextClassifier))
+    for estimator in (TextClassifier, NetworkClassifier, ContinuedPretraining, SourceOnly):
+        written = inspect.signature(estimator.__init__).parameters
+        assert "label_smoothing" in written
+        assert not any(p.kind is p.VAR_KEYWORD for p in written.values())
+        assert repr(estimator(seed=3)) == f"{estimator.__name__}(seed=3)"
 
 
 # --- trouble ------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import copy
 import tempfile
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -75,6 +76,7 @@ class Coral(ClassifierMixin, BaseEstimator):
         return encoders.encode(list(texts), self.encoder, self.max_length)
 
 
+@dataclass(eq=False, repr=False)
 class ContinuedPretraining(encoder_classifier.TextClassifier):
     """Masked-LM pretraining goes on with target text, then fine-tuning on the source.
 
@@ -84,19 +86,14 @@ class ContinuedPretraining(encoder_classifier.TextClassifier):
     ----------
     pretraining_epochs, pretraining_rate : of the masked-LM stage.
     mask : share of the tokens that are hidden (Devlin et al. 2019 hid 15%).
-    keep : a folder in which the adapted encoder stays; temporary by default.
 
     The other parameters are those of `encoder_classifier.TextClassifier`.
     """
 
-    def __init__(
-        self, encoder: str = "minilm", *, pretraining_epochs: float = 3,
-        pretraining_rate: float = 1e-4, mask: float = 0.15, **settings,
-    ) -> None:  # fmt: skip
-        super().__init__(encoder, **settings)
-        self.pretraining_epochs = pretraining_epochs
-        self.pretraining_rate = pretraining_rate
-        self.mask = mask
+    _: KW_ONLY
+    pretraining_epochs: float = 3
+    pretraining_rate: float = 1e-4
+    mask: float = 0.15
 
     def fit(
         self, texts: Sequence[str], labels: Sequence, unlabeled: Sequence[str] = (), validation=None

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from workbench.training.history import History
 STRATEGIES = ("full", "frozen", "upper", "gradual", "lora")
 
 
+@dataclass(eq=False, repr=False)
 class TextClassifier(TorchClassifier):
     """A pretrained encoder with a classification head.
 
@@ -39,17 +41,13 @@ class TextClassifier(TorchClassifier):
     The other parameters are those of `TorchClassifier`.
     """
 
-    def __init__(
-        self, encoder: str = "minilm", *, strategy: str = "full", frozen_layers: int | None = None,
-        layer_decay: float = 1.0, reinit_layers: int = 0, lora_rank: int = 8, **training,
-    ) -> None:  # fmt: skip
-        super().__init__(**training)
-        self.encoder = encoder
-        self.strategy = strategy
-        self.frozen_layers = frozen_layers
-        self.layer_decay = layer_decay
-        self.reinit_layers = reinit_layers
-        self.lora_rank = lora_rank
+    encoder: str = "minilm"
+    _: KW_ONLY
+    strategy: str = "full"
+    frozen_layers: int | None = None
+    layer_decay: float = 1.0
+    reinit_layers: int = 0
+    lora_rank: int = 8
 
     def save(self, folder: str | Path) -> None:
         """Write weights, tokenizer and class names; `load` reads them.
@@ -162,6 +160,7 @@ class TextClassifier(TorchClassifier):
         return model.requires_grad_(True), report
 
 
+@dataclass(eq=False, repr=False)
 class NetworkClassifier(TorchClassifier):
     """A small network trained from nothing: `networks.Network` on the words of the training texts.
 
@@ -179,18 +178,15 @@ class NetworkClassifier(TorchClassifier):
     The other parameters are those of `TorchClassifier`.
     """
 
-    def __init__(
-        self, kind: str = "cnn", *, vectors=None, size: int = 100, hidden: int = 100,
-        dropout: float = 0.3, min_count: int = 2, epochs: float = 10, precision: str = "fp32",
-        **training,
-    ) -> None:  # fmt: skip
-        super().__init__(epochs=epochs, precision=precision, **training)
-        self.kind = kind
-        self.vectors = vectors
-        self.size = size
-        self.hidden = hidden
-        self.dropout = dropout
-        self.min_count = min_count
+    kind: str = "cnn"
+    _: KW_ONLY
+    vectors: object = None
+    size: int = 100
+    hidden: int = 100
+    dropout: float = 0.3
+    min_count: int = 2
+    epochs: float = 10
+    precision: str = "fp32"
 
     def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
         import transformers

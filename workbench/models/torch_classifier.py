@@ -1,9 +1,9 @@
 """What every classifier that is trained in steps has in common: settings, `fit`, `predict`."""
 
-import inspect
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -14,11 +14,12 @@ from workbench.training.batches import Encoded
 from workbench.training.history import History
 
 
+@dataclass(eq=False, repr=False)
 class TorchClassifier(ClassifierMixin, BaseEstimator):
     """What every classifier trained in steps has in common.
 
-    A subclass names settings of its own and passes the rest on; scikit-learn, `help` and
-    `models.build` see them all.
+    Settings are fields of a dataclass: a subclass adds its own, and its ``__init__`` lists them all
+    with their defaults, as scikit-learn expects.
 
     Parameters
     ----------
@@ -51,43 +52,24 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
         seconds, precision.
     """
 
-    def __init__(
-        self, *, epochs: float = 3, learning_rate: float | None = None,
-        batch_size: int | None = None, max_length: int = 128, optimizer: str = "adamw",
-        schedule: str = "linear", warmup: float = 0.1, weight_decay: float | None = None,
-        l1: float = 0.0, max_grad_norm: float | None = 1.0, label_smoothing: float = 0.0,
-        class_weight=None, patience: int | None = None, precision: str = "auto",
-        checkpoints: str | None = None, report_to: str | list[str] = "none", seed: int = 0,
-    ) -> None:  # fmt: skip
-        self.epochs = epochs
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_length = max_length
-        self.optimizer = optimizer
-        self.schedule = schedule
-        self.warmup = warmup
-        self.weight_decay = weight_decay
-        self.l1 = l1
-        self.max_grad_norm = max_grad_norm
-        self.label_smoothing = label_smoothing
-        self.class_weight = class_weight
-        self.patience = patience
-        self.precision = precision
-        self.checkpoints = checkpoints
-        self.report_to = report_to
-        self.seed = seed
-
-    def __init_subclass__(cls, **options) -> None:
-        super().__init_subclass__(**options)
-        found = {}
-        for each in reversed([c for c in cls.__mro__ if issubclass(c, TorchClassifier)]):
-            given = inspect.signature(vars(each).get("__init__", each.__init__)).parameters
-            found |= {n: p for n, p in given.items() if n != "self" and p.kind != p.VAR_KEYWORD}
-        cls.__signature__ = inspect.Signature(sorted(found.values(), key=lambda p: p.kind))
-
-    @classmethod
-    def _get_param_names(cls) -> list[str]:
-        return sorted(inspect.signature(cls).parameters)
+    _: KW_ONLY
+    epochs: float = 3
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    max_length: int = 128
+    optimizer: str = "adamw"
+    schedule: str = "linear"
+    warmup: float = 0.1
+    weight_decay: float | None = None
+    l1: float = 0.0
+    max_grad_norm: float | None = 1.0
+    label_smoothing: float = 0.0
+    class_weight: str | dict | None = None
+    patience: int | None = None
+    precision: str = "auto"
+    checkpoints: str | None = None
+    report_to: str | list[str] = "none"
+    seed: int = 0
 
     def fit(self, texts: Sequence[str], labels: Sequence, validation: tuple | None = None):
         """Train on `texts`; ``validation=(texts, labels)`` is scored after every epoch.
