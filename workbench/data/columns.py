@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from workbench.data.splits import standard_split
+from workbench.data import splits
 from workbench.errors import UserError, unknown, warn
 
 TEXT_COLUMNS = (
@@ -20,7 +20,7 @@ COLUMNS = ("id", "text", "label", "domain", "language")  # of what `load` return
 
 
 def name_columns(tables: Sequence[pd.DataFrame], text: str, label: str, name: str) -> pd.DataFrame:
-    """All rows under a new index, with the columns in `COLUMNS` and ``split`` that there are.
+    """All rows under a new index, with those of `COLUMNS` and ``split`` that there are.
 
     Parameters
     ----------
@@ -28,47 +28,43 @@ def name_columns(tables: Sequence[pd.DataFrame], text: str, label: str, name: st
     text, label : the columns asked for; empty: found by their usual names.
     name : the source, for messages.
     """
-    if text and text == label:
-        raise UserError(f"In {name} the column '{text}' cannot be both text and label.")
     table = pd.concat([_select(part, text, label, name) for part in tables], ignore_index=True)
     columns = list(dict.fromkeys(c for part in tables for c in part.columns if c != "split"))
     for role, given in (("text", text), ("label", label)):
-        if role in table:
-            continue
-        if given:
+        if role not in table and given:
             raise unknown(f"{role} column in {name} called", given, columns)
-        raise UserError(
-            f"No {role} column found in {name}, which has the columns {', '.join(columns)}: "
-            f"name one with -p {role.upper()}_COLUMN NAME."
-        )
+        if role not in table:
+            raise UserError(
+                f"No {role} column found in {name}, which has the columns {', '.join(columns)}: "
+                f"name one with -p {role.upper()}_COLUMN NAME."
+            )
     return table
 
 
 def _select(table: pd.DataFrame, text: str, label: str, name: str) -> pd.DataFrame:
-    chosen = {}
-    for role, given, usual in (("text", text, TEXT_COLUMNS), ("label", label, LABEL_COLUMNS)):
-        if given:
-            chosen[role] = given if given in table else None
-        else:
-            chosen[role] = _find(table.columns, usual, name)
-    if chosen["text"] and chosen["text"] == chosen["label"]:
-        raise UserError(f"In {name} the column '{text or label}' cannot be both text and label.")
-    others = [column for column in table.columns if column not in chosen.values()]
-    for role in ("id", "domain", "language", "split"):
-        chosen[role] = _find(others, (role,), name)
-    chosen = {role: column for role, column in chosen.items() if column}
-    return table[list(chosen.values())].set_axis(list(chosen), axis=1)
+    columns = list(table.columns)
+    text = text or _find(columns, TEXT_COLUMNS, name)
+    label = label or _find(columns, LABEL_COLUMNS, name)
+    if text and text == label:
+        raise UserError(f"In {name} the column '{text}' cannot be both text and label.")
+    others = [column for column in columns if column not in (text, label)]
+    roles = {role: _find(others, (role,), name) for role in ("id", "domain", "language", "split")}
+    for column in others:
+        if column.lower() in splits.OTHER_SPLIT_COLUMNS and splits.is_split(table[column]):
+            roles["split"] = roles["split"] or column
+    roles = {role: c for role, c in {"text": text, "label": label, **roles}.items() if c in columns}
+    return table[list(roles.values())].set_axis(list(roles), axis=1)
 
 
-def _find(columns: Sequence[str], usual: Sequence[str], name: str) -> str | None:
-    """The first of the usual names that is there; one spelt alike goes before other cases."""
+def _find(columns: Sequence[str], usual: Sequence[str], name: str) -> str:
+    """The first usual name that is there, rather in its own spelling than in capitals."""
     for wanted in usual:
         found = [column for column in columns if column.lower() == wanted]
-        if wanted in found or len(found) == 1:
-            return wanted if wanted in found else found[0]
-        if found:
+        if len(found) > 1 and wanted not in found:
             raise UserError(f"{name} has the columns {' and '.join(found)}: rename all but one.")
-    return None
+        if found:
+            return wanted if wanted in found else found[0]
+    return ""
 
 
 def usable_rows(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -82,15 +78,16 @@ def usable_rows(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFr
     table = table[is_text]
     ids = _plain(table["id"]) if "id" in table else pd.Series(dtype=object)
     ids = ids.reindex(table.index).fillna(pd.Series(range(len(table)), table.index).map(str))
-    split = standard_split(table, name)
+    split = splits.standard_split(table, name)
     labels = _label_names(table["label"], split, name).reindex(table.index)
     table = table.assign(id=_unique(ids), label=labels, split=split)
-    for_adaptation, missing = split == "unlabeled", labels.isna()
-    if dropped := int((missing & ~for_adaptation).sum()):
-        if dropped == int((~for_adaptation).sum()):
-            raise UserError(f"The label column of {name} is empty.")
+    for_adaptation = split == "unlabeled"
+    labelled = labels.notna() & ~for_adaptation
+    if not labelled.any():
+        raise UserError(f"The label column of {name} is empty.")
+    if dropped := int((~labelled & ~for_adaptation).sum()):
         warn(f"{dropped} of {len(table)} rows of {name} have no label and are left out.")
-    return table[~missing & ~for_adaptation], table[for_adaptation].assign(label=None)
+    return table[labelled], table[for_adaptation].assign(label=None)
 
 
 def _plain(values: pd.Series) -> pd.Series:

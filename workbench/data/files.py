@@ -9,19 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from workbench.errors import UserError, warn
+from workbench.errors import UserError
 
-# UTF-32 comes first: its byte order mark begins with that of UTF-16.
-BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
-}  # fmt: skip
+READERS = (".csv", ".tsv", ".jsonl", ".parquet")
 UNQUOTED = {"quoting": csv.QUOTE_NONE}
 DIALECTS = ({}, {"skipinitialspace": True}, {"escapechar": "\\"}, UNQUOTED)
-
-
-class _BadRecord(ValueError):
-    """A record that does not fit its header: the line it begins in, and why."""
 
 
 def read_file(path: Path) -> pd.DataFrame:
@@ -31,16 +23,25 @@ def read_file(path: Path) -> pd.DataFrame:
     ------
     UserError : one sentence on why it cannot be read, with the line or the encoding.
     """
-    if path.suffix.lower() not in READERS:
+    kind = path.suffix.lower()
+    if kind not in READERS:
         raise UserError(f"'{path}' cannot be read: give a file in {', '.join(READERS)}.")
-    table = READERS[path.suffix.lower()](path)
-    table.columns = [str(column).strip() for column in table.columns]
-    table = table.loc[:, [bool(column) for column in table.columns]]
-    if table.empty:
-        raise UserError(f"'{path}' has no rows.")
-    if table.columns.has_duplicates:
-        twice = table.columns[table.columns.duplicated()][0]
-        raise UserError(f"'{path}' has two columns called '{twice}': rename one.")
+    try:
+        if kind == ".parquet":
+            from pyarrow.parquet import ParquetFile
+
+            table = from_arrow(ParquetFile(path).read())
+        else:
+            text = _decode(path.read_bytes())
+            table = _json_lines(text) if kind == ".jsonl" else _delimited(text, kind)
+        table = table.set_axis([str(column).strip() for column in table.columns], axis=1)
+        if table.empty:
+            raise ValueError("it has no rows")
+        if table.columns.has_duplicates:
+            twice = table.columns[table.columns.duplicated()][0]
+            raise ValueError(f"two columns are called '{twice}'; rename one")
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise UserError(f"'{path}' cannot be read as {kind[1:]}: {first_line(error)}.") from error
     return table
 
 
@@ -52,156 +53,110 @@ def from_arrow(table) -> pd.DataFrame:
 
 def first_line(error: Exception) -> str:
     """The first line of a library's message, short enough for a sentence."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(".")
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    import pyarrow.parquet
-
+def _decode(content: bytes) -> str:
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding = "UTF-16" if marked else "UTF-8"
+    if not marked and b"\0" in content:
+        raise ValueError(
+            "it is a binary file, or in UTF-16 without a byte order mark, or damaged: line "
+            f"{content.count(10, 0, content.index(0)) + 1} holds a NUL byte"
+        )
     try:
-        return from_arrow(pyarrow.parquet.ParquetFile(path).read())
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"'{path}' cannot be read as parquet: {first_line(error)}.") from error
-
-
-def _read_json_lines(path: Path) -> pd.DataFrame:
-    records = []
-    # Not `splitlines`: a JSON string may hold other line separators, such as U+2028.
-    for number, line in enumerate(_decode(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise UserError(
-                f"Line {number} of '{path}' cannot be read as JSON: {first_line(error)}."
-            ) from error
-        if not isinstance(record, dict):
-            raise UserError(f"Line {number} of '{path}' is no JSON object: write one a line.")
-        if re.search(r"\\u[dD][89a-fA-F]", line):  # half an emoji, which no other format can hold
-            record = {key: _without_lone_surrogates(value) for key, value in record.items()}
-        records.append(record)
-    return pd.DataFrame(records, dtype=object)
-
-
-def _without_lone_surrogates(value):
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
-def _decode(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be read: {first_line(error)}.") from error
-    marks = (name for mark, name in BYTE_ORDER_MARKS.items() if content.startswith(mark))
-    encoding = next(marks, "utf-8-sig")
-    if encoding == "utf-8-sig" and b"\0" in content:
-        raise UserError(_about_nul_bytes(path, content))
-    try:
-        text = content.decode(encoding)
+        text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"'{path}' is not {encoding.removesuffix('-sig').upper()} (byte "
-            f"{content[error.start]:#04x} at position {error.start}, line "
-            f"{content.count(10, 0, error.start) + 1}): save it again with the encoding UTF-8."
+        at = error.start
+        raise ValueError(
+            f"it is not {encoding} (byte {content[at]:#04x} at position {at}, line "
+            f"{content.count(10, 0, at) + 1}); save it again with the encoding UTF-8"
         ) from error
     if not text.strip():
-        raise UserError(f"'{path}' is empty.")
+        raise ValueError("it is empty")
     return text
 
 
-def _about_nul_bytes(path: Path, content: bytes) -> str:
-    even, odd = content[::2].count(0), content[1::2].count(0)
-    if not min(even, odd) and max(even, odd) > len(content) / 6:
-        return f"'{path}' is UTF-16 without a byte order mark: save it again as UTF-8."
-    line = content.count(b"\n", 0, content.index(0)) + 1
-    return f"'{path}' is a binary file, or damaged: there is a NUL byte in line {line}."
+def _json_lines(text: str) -> pd.DataFrame:
+    records = []
+    # Not `splitlines`: a JSON string may hold other line separators, such as U+2028.
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            records.append({**json.loads(line)})
+            if "\\u" in line:  # half an emoji can be written, but stands in no text
+                json.dumps(records[-1], ensure_ascii=False).encode()
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"line {number} is no JSON object, {error}") from error
+    return pd.DataFrame(records, dtype=object)
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Read by the standard library's reader: pandas' own takes surplus fields for an index."""
-    text = _decode(path)
-    mark = re.match(r'"?sep=(.)"?[\r\n]+(?=.*\S)', text, re.IGNORECASE)  # Excel's first line
-    body = text[mark.end() :] if mark else text
-    header = re.search(r"[^\r\n]*\S[^\r\n]*", body).group()
-    if mark:
-        separator = mark[1]
-    elif path.suffix.lower() == ".tsv":
-        separator = "\t"
-    else:
+def _delimited(text: str, kind: str) -> pd.DataFrame:
+    """Read by the standard library: pandas takes surplus fields for an index."""
+    separator = "\t" if kind == ".tsv" else ""
+    if mark := re.match(r'"?sep=(.)"?\r?\n(?=\s*\S)', text, re.IGNORECASE):  # Excel's first line
+        separator, text = mark[1], "\n" + text[mark.end() :]
+    if not separator:
+        header = re.split(r"[\r\n]", text.strip(), maxsplit=1)[0]
         separator = max(",;\t|", key=lambda s: len(next(csv.reader([header], delimiter=s))))
     limit = csv.field_size_limit(2**31 - 1)  # long documents
     try:
-        rows, incomplete = _records(body, separator)
-    except _BadRecord as error:
-        line, reason = error.args
-        line += text.count("\n", 0, len(text) - len(body))
-        raise UserError(f"Line {line} of '{path}' {reason}.") from error
+        header, *rows = _records(text, separator)
     finally:
         csv.field_size_limit(limit)
-    if incomplete:
-        warn(
-            f"{incomplete} rows of '{path}' have fewer fields than there are columns; what is "
-            "missing is read as empty."
-        )
-    return pd.DataFrame(rows[1:], columns=rows[0], dtype=object)
+    table = pd.DataFrame(rows, columns=header, dtype=object)
+    return table.loc[:, [bool(column.strip()) for column in header]]
 
 
-def _records(body: str, separator: str) -> tuple[list[list[str]], int]:
-    """The records in the first dialect that fits them all, and how many are incomplete."""
+def _records(text: str, separator: str) -> list[list[str]]:
+    """Header and records, in the first dialect that fits them all."""
     errors = []
     for dialect in DIALECTS:
         try:
-            rows, incomplete, long = _parse(body, separator, **dialect)
+            rows, multiline = _parse(text, separator, dialect)
             break
-        except _BadRecord as error:
+        except ValueError as error:
             errors.append(error)
     else:
         raise errors[0]
-    if long and dialect != UNQUOTED and len(rows[0]) > 1:
-        # Two stray quotes can hide the rows between them. If each line alone has every field,
-        # a TSV is one without quoting; in a CSV nobody can know.
+    if multiline and dialect != UNQUOTED and len(rows[0]) > 1:
+        # Two stray quotes can hide the rows between them. If every line alone has all fields, a
+        # TSV is one without quoting; of a CSV nobody can know.
         try:
-            rows, incomplete, _ = _parse(body, separator, **UNQUOTED)
-        except _BadRecord:
-            return rows, incomplete
+            single_lines, _ = _parse(text, separator, UNQUOTED)
+        except ValueError:
+            return rows
         if separator != "\t":
-            raise _BadRecord(
-                long, "begins a quoted field of several lines, each of which looks like a row of "
-                "its own: remove stray double quotes"
-            )  # fmt: skip
-    return rows, incomplete
+            raise ValueError(
+                f"line {multiline} begins a quoted field of several lines that look like rows of "
+                "their own; remove stray double quotes"
+            )
+        return single_lines
+    return rows
 
 
-def _parse(body: str, separator: str, **dialect) -> tuple[list[list[str]], int, int]:
-    """Records as long as the header, how many were shorter, where the first long one begins."""
-    rows, incomplete, long, line = [], 0, 0, 0
-    lines = io.StringIO(body, newline="")
+def _parse(text: str, separator: str, dialect: dict) -> tuple[list[list[str]], int]:
+    """Records that are as long as the header, and a line where one of several lines begins."""
+    rows, multiline, line = [], 0, 0
+    lines = io.StringIO(text, newline="")
     reader = csv.reader(lines, delimiter=separator, strict=True, **dialect)
     try:
         for row in reader:
             start, line = line + 1, reader.line_num
-            if not "".join(row[:2]).strip() and len(row) < 2:
+            if len(row) < 2 and not "".join(row).strip():
                 continue  # a blank line
-            width = len(rows[0]) if rows else len(row)
-            while len(row) > width and not row[-1].strip():
-                row.pop()  # a delimiter at the end of the line
-            missing = width - len(row)
-            if missing < 0 or (missing and dialect):
-                raise _BadRecord(
-                    start, f"has {len(row)} fields under {width} column names: put a field that "
-                    f"contains {separator!r} or a line break between double quotes"
-                )  # fmt: skip
-            incomplete += any(rows[0][-missing:]) if missing else 0
-            long = long or (start if line > start else 0)
-            rows.append(row + [""] * missing)
+            header = rows[0] if rows else row
+            if any(field.strip() for field in row[len(header) :] + header[len(row) :]):
+                raise ValueError(
+                    f"line {start} has {len(row)} fields under {len(header)} columns; put fields "
+                    f"that contain {separator!r} or a line break between double quotes"
+                )
+            multiline = start if line > start else multiline
+            rows.append(row[: len(header)] + [""] * (len(header) - len(row)))
     except csv.Error as error:
-        raise _BadRecord(
-            line + 1, "begins a field whose double quotes do not match: double the quotes inside it"
+        raise ValueError(
+            f"line {line + 1} begins a field with double quotes that do not match; double each "
+            "quote inside a quoted field"
         ) from error
-    return rows, incomplete, long
-
-
-READERS = {
-    ".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_json_lines, ".parquet": _read_parquet,
-}  # fmt: skip
+    return rows, multiline

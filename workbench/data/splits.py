@@ -12,6 +12,8 @@ SPLITS = {
     "testing": "test", "unlabeled": "unlabeled", "unlabelled": "unlabeled",
     "unsupervised": "unlabeled",
 }  # fmt: skip
+# Columns of these names are read too, where `is_split`.
+OTHER_SPLIT_COLUMNS = ("set", "subset", "partition", "fold")
 MIN_ROWS = 5  # of a class: fewer cannot stand in every split
 MIN_TRAINING_ROWS = 2  # of a class: cross-validation inside a model needs two
 MAX_CLASSES = 200
@@ -22,6 +24,11 @@ def split_of_file(stem: str) -> str | None:
     return SPLITS.get(re.match(r"[a-z]*", stem.strip().lower()).group())
 
 
+def is_split(values: pd.Series) -> bool:
+    """Whether each value is a word for a split, in any case and spacing."""
+    return _words(values).isin(SPLITS).all()
+
+
 def standard_split(table: pd.DataFrame, name: str) -> pd.Series:
     """The split of each row, ``""`` where the source has none.
 
@@ -29,19 +36,18 @@ def standard_split(table: pd.DataFrame, name: str) -> pd.Series:
     ------
     UserError : a cell of the column is empty or holds an unknown word.
     """
-    if "split" not in table or table["split"].isna().all():
-        return pd.Series("", table.index)
-    words = table["split"].fillna("").map(lambda word: str(word).strip().lower())
-    if not words.any():
-        return words
-    if unknown := sorted(set(words) - set(SPLITS)):
-        listed = ", ".join(f"'{word}'" for word in unknown[:5])
+    words = _words(table["split"]) if "split" in table else pd.Series("", table.index)
+    unknown = words[~words.isin(SPLITS)]
+    if words.any() and len(unknown):
         raise UserError(
-            f"The split column of {name} holds {listed} in {int(words.isin(unknown).sum())} of "
-            f"{len(table)} rows; known are {', '.join(SPLITS)}: rename the column if it means "
-            "something else."
+            f"{len(unknown)} of {len(table)} rows of {name} have the split '{unknown.iloc[0]}', "
+            f"which is none of {', '.join(SPLITS)}; if it means something else, rename the column."
         )
-    return words.map(SPLITS)
+    return words.map(SPLITS).fillna("")
+
+
+def _words(values: pd.Series) -> pd.Series:
+    return values.fillna("").map(str).str.strip().str.lower()
 
 
 def arrange(table: pd.DataFrame, name: str, seed: int) -> pd.DataFrame:
