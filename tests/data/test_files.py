@@ -146,7 +146,7 @@ def test_json_values_keep_their_types(read):
         ("sep=,\n\n" + lines([*ROWS[:3], ("well", "a", "p")]), "own.csv", "line 7 has 3 fields"),
         (lines([*ROWS[:3], ("no label",)]), "own.csv", "line 5 has 1 fields under 2 columns"),
         (lines([('"a, b"', "p"), ('"a, b', "p"), *ROWS]), "own.csv", "line 3 .* do not match"),
-        (lines([*ROWS[:9], ('"open', "p"), *ROWS, ('close"', "n")]), "own.csv", "line 11 .* quotes"),
+        (lines([*ROWS[:9], ('"open', "p"), *ROWS, ('close"', "n")]), "own.csv", "line 11 .*quotes"),
         ("text,label,label\na,p,p\n", "own.csv", "two columns are called 'label'"),
         ('{"text": "a"}\n{"text": \n', "own.jsonl", "line 2 is no JSON object"),
         ('[\n{"text": "a"}\n]', "own.jsonl", "line 1 is no JSON object"),
