@@ -132,7 +132,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _note(message: Warning, category: type, *rest) -> None:
-    from workbench.data.loading import DataWarning
+    from workbench.errors import DataWarning
 
     if issubclass(category, DataWarning):
         print(f"note: {message}", file=sys.stderr)

@@ -2,7 +2,11 @@
 
 import difflib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_notes: ContextVar[list[str] | None] = ContextVar("notes", default=None)
 
 
 class UserError(ValueError):
@@ -14,8 +18,25 @@ class DataWarning(UserWarning):
 
 
 def warn(message: str) -> None:
-    """Give a `DataWarning`, beginning with a capital letter."""
-    warnings.warn(message[:1].upper() + message[1:], DataWarning, stacklevel=3)
+    """Give a `DataWarning`, beginning with a capital letter, or note it where notes are taken."""
+    message = message[:1].upper() + message[1:]
+    if (notes := _notes.get()) is not None:
+        notes.append(message)
+    else:
+        warnings.warn(message, DataWarning, stacklevel=3)
+
+
+@contextmanager
+def taking_notes() -> Iterator[list[str]]:
+    """What `warn` says inside of the block, as a list; no warning is given.
+
+    `warnings.catch_warnings` would take the warnings of all other threads as well.
+    """
+    token = _notes.set([])
+    try:
+        yield _notes.get()
+    finally:
+        _notes.reset(token)
 
 
 def unknown(kind: str, name: object, valid: Iterable[str]) -> UserError:

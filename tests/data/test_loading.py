@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from workbench import data
-from workbench.data.loading import DataWarning
-from workbench.errors import UserError
+from workbench.errors import DataWarning, UserError
 
 GOOD = [(f"number {i} was a joy to read", "good") for i in range(30)]
 BAD = [(f"number {i} was a bore to read", "bad") for i in range(30)]
@@ -272,7 +271,7 @@ def test_hub_name_without_a_network():
 # --- real corpora --------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore::workbench.data.loading.DataWarning")
+@pytest.mark.filterwarnings("ignore::workbench.errors.DataWarning")
 @pytest.mark.parametrize(
     ("name", "classes", "test"), [("sst2", 2, 1821), ("trec", 6, 500), ("amazon", 2, 1200)]
 )
@@ -282,7 +281,7 @@ def test_public_corpora(real_data, name, classes, test):
     assert len(corpus["test"]) == test
 
 
-@pytest.mark.filterwarnings("ignore::workbench.data.loading.DataWarning")
+@pytest.mark.filterwarnings("ignore::workbench.errors.DataWarning")
 def test_chinese_corpus_with_ten_domains(real_data):
     corpus = data.load(real_data / "zh_shopping" / "reviews.csv")
     assert len(set(corpus["test"]["domain"])) == 10

@@ -1,6 +1,7 @@
 """Choosing a model and a data set: the state, what the views say, what they do to each other."""
 
 import errno
+import threading
 import warnings
 from pathlib import Path
 
@@ -271,6 +272,27 @@ def test_notes_are_shown_and_told_again_when_loaded(tmp_path):
             warnings.simplefilter("always")
             picker.load()
         assert [w.category for w in caught] == [data.DataWarning]
+
+
+def test_reading_takes_no_warning_of_another_thread(tmp_path, monkeypatch):
+    reading, read_on, load = threading.Event(), threading.Event(), data.load
+
+    def slow(**choice):
+        reading.set()
+        assert read_on.wait(10)
+        return load(**choice)
+
+    path = tmp_path / "own.csv"
+    path.write_text(Path(write(path)).read_text() + "\n,good")
+    picker = DataPicker()
+    monkeypatch.setattr(data, "load", slow)
+    with pytest.warns(UserWarning, match="of somebody else"):
+        picker.begin(lambda: picker.choose(source=str(path)))
+        assert reading.wait(10)
+        warnings.warn("of somebody else", stacklevel=1)
+    read_on.set()
+    picker.wait()
+    assert [note[:17] for note in picker.notes] == ["1 of 41 rows of '"]
 
 
 def test_a_source_without_a_required_column_gives_way_with_a_note(tmp_path):

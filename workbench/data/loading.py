@@ -1,7 +1,6 @@
 """Text with labels, from wherever it comes, checked and split: the only door into the workbench."""
 
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.data import columns, sources, splits
-from workbench.errors import DataWarning, warn
+from workbench.errors import warn
 
 
 def load(
@@ -46,11 +45,9 @@ def load(
     table = columns.name_columns(sources.read_tables(source), text_column, label_column, name)
     missing = [column for column in requires if column not in table.columns]
     if missing:
-        warnings.warn(
+        warn(
             f"This notebook needs a {' and a '.join(missing)} column, and {name} has none: "
-            "it goes on with the bundled reviews.",
-            DataWarning,
-            stacklevel=2,
+            "it goes on with the bundled reviews."
         )
         return load("reviews", seed=seed)
     labelled, unlabeled = columns.usable_rows(table, name)

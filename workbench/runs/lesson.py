@@ -74,7 +74,7 @@ def verdict(right: bool | None, hint: str = "") -> bool:
 
 def _quieten() -> None:
     """Notes in one line, no progress bars that a saved notebook would keep."""
-    from workbench.data.loading import DataWarning
+    from workbench.errors import DataWarning
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")

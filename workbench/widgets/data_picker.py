@@ -8,7 +8,7 @@ from pathlib import Path
 
 from traitlets import Any, Dict, List
 
-from workbench import data
+from workbench import data, errors
 from workbench.data import sources
 from workbench.errors import UserError
 from workbench.widgets import data_view
@@ -120,13 +120,9 @@ class DataPicker(Picker):
         """The data set and the notes on it; the last choice is read again when a file changed."""
         stamp = (*choice.values(), _file_stamps(choice["source"]))
         if stamp != self._cached[0]:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", data.DataWarning)
+            with errors.taking_notes() as notes:
                 dataset = data.load(**choice, requires=self.requires, seed=self.seed)
-            notes = [str(w.message) for w in caught if w.category is data.DataWarning]
             self._cached = (stamp, dataset, notes)
-            for other in (w for w in caught if w.category is not data.DataWarning):
-                warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
         return self._cached[1:]
 
     def _show(self, dataset, notes: list[str]) -> None:
