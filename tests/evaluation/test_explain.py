@@ -53,8 +53,15 @@ def test_chinese_is_left_out_word_by_word():
     assert "这把刀很，我喜欢 iPhone！" in model.calls[0]
 
 
-def test_a_letter_that_lower_case_changes_hides_no_other_word():
-    assert explain.occlusion(Counts(), "这把刀 İstanbul 很锋利").words[-2:] == ["很", "锋利"]
+def test_languages_without_spaces_are_left_out_word_by_word():
+    assert explain.occlusion(Counts(), "ภาษาไทย😡").words == ["ภาษา", "ไทย", "😡"]
+    assert explain.occlusion(Counts(), "この本は、とても！").words == ["この", "本", "は", "とても"]
+    assert explain.occlusion(Counts(), "이 책은 좋아요!").words == ["이", "책은", "좋아요!"]
+
+
+def test_a_letter_that_lower_case_changes_hides_no_word():
+    words = explain.occlusion(Counts(), "这把刀 İstanbul 很锋利").words
+    assert words == ["这", "把", "刀", "İstanbul", "很", "锋利"]
 
 
 def test_words_can_be_given_and_must_stand_in_the_text():
@@ -74,9 +81,13 @@ def test_an_empty_text_rests_on_nothing(text):
 def test_of_a_long_text_the_first_words_are_asked_and_the_whole_is_predicted():
     model = Counts(last=0.3)
     found = explain.occlusion(model, "word " * 300 + "last")
-    assert (found.n, len(found.words), len(found.attributions)) == (301, explain.MOST, explain.MOST)
+    assert (found.n, len(found.words), len(found.attributions)) == (
+        301,
+        explain.MAX_WORDS,
+        explain.MAX_WORDS,
+    )
     assert found.probability == pytest.approx(0.8)
-    assert len(model.calls[0]) == 1 + explain.MOST
+    assert len(model.calls[0]) == 1 + explain.MAX_WORDS
 
 
 def test_a_linear_model_rests_on_the_word_that_it_learned():

@@ -410,6 +410,8 @@ def test_the_language_is_told_from_a_column_or_from_the_letters():
     assert "Latin" in data_view.language(without)
     russian = without.assign(text="Очень хорошо")
     assert data_view.language(russian) == "Letters: 100% Cyrillic; words are cut at spaces."
+    thai = without.assign(text="ภาษาไทยสวยงาม")
+    assert data_view.language(thai) == "Letters: 100% Thai; words are cut by a Thai dictionary."
     chinese = without.assign(text="很好")
     assert "100% Chinese; words are cut by a Chinese dictionary" in data_view.language(chinese)
 

@@ -1,11 +1,22 @@
-"""Cleaning, tokenising and augmenting text, English and Chinese; nothing here needs torch."""
+"""Cleaning, tokenising and augmenting text in any script; nothing here needs torch.
+
+The lists of negations and stop words are English and Chinese.
+"""
 
 import html
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
+import regex
+
+# Languages written without spaces between words: a dictionary cuts them.
+UNSPACED = {
+    "zh": "Chinese", "ja": "Japanese", "th": "Thai", "lo": "Lao", "km": "Khmer", "my": "Burmese"
+}  # fmt: skip
 
 NEGATIONS = frozenset(
     "no not nor never none nobody nothing neither nowhere cannot without hardly barely scarcely "
@@ -30,13 +41,46 @@ STOP_WORDS = frozenset(
 _TAG = re.compile(r"<[/!]?[a-zA-Z][^<>]{0,200}>")
 _URL = re.compile(r"(?:https?://|www\.)[^\s<>\"'，。！？]+", re.IGNORECASE)
 _REPEAT = re.compile(r"([!?。！？.,，~～])\1+")
-_WORD = re.compile(
-    r"n't\b"
-    r"|[^\W\d_](?:[^\W\d_]|['’-](?=[^\W\d_]))*"
-    r"|\d+(?:[.,]\d+)*"
-    r"|'(?:s|re|ve|ll|d|m)\b"
+# Only a colon and a bracket may touch the word before them (great:), as nothing else looks so.
+_EMOTICON = (
+    r":['-]*[()](?![a-zA-Z0-9])|(?<![a-zA-Z0-9])[:;=]['-]?[()\[\]|/\\dpoxDPOX](?![a-zA-Z0-9/])"
+    r"|</?3(?![\d.,]*\d)|\^[_.-]?\^|(?<![a-zA-Z0-9])-_+-(?![a-zA-Z0-9])"
 )
-_CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+_WORD_ASCII = re.compile(
+    r"n't\b|[a-zA-Z]+(?:['-][a-zA-Z]+)*|\d+(?:[.,]\d+)*|'(?:s|re|ve|ll|d|m)\b|" + _EMOTICON
+)
+# With what follows it: a skin tone, joined figures, the rest of a flag or of a key. A copyright
+# sign and an arrow are emoji only where U+FE0F says so.
+_EMOJI = (
+    r"\p{RI}{2}|(?:[[\p{Emoji_Presentation}\p{Extended_Pictographic}★☆]--[\u00a9-\u21ff]]"
+    r"|\p{Emoji}\ufe0f|[0-9#*]\u20e3)"
+    r"(?:[\ufe0e\ufe0f\u20e3\p{Emoji_Modifier}\U000e0020-\U000e007f]|\u200d\p{Extended_Pictographic})*"
+)
+# Vowel signs and accents are marks (M). The joiners shape a word of Persian or Hindi from within.
+_LETTER = r"[\p{L}\p{M}\p{Nl}\p{No}]"
+_WORD = regex.compile(
+    rf"(?V1){_EMOJI}|n't\b|{_LETTER}+(?:['’\u200c\u200d׳״-]{_LETTER}+)*"
+    rf"|\p{{Nd}}+(?:[.,٫٬]\p{{Nd}}+)*|'(?:s|re|ve|ll|d|m)\b|{_EMOTICON}"
+)
+_HAS_LETTER = regex.compile(r"[\p{L}\p{M}\p{N}]")
+_DICTIONARY_SCRIPTS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+_NOT_LATIN = regex.compile(r"(?V1)[\p{L}--\p{Latin}]")
+_FOR_A_DICTIONARY = regex.compile(_DICTIONARY_SCRIPTS)
+_NEEDLESS_SPACE = regex.compile(f"(?<={_DICTIONARY_SCRIPTS}) | (?={_DICTIONARY_SCRIPTS})")
+# What a Chinese dictionary has no words for: emoji, and words with letters that are neither
+# Chinese nor ASCII.
+_NOT_CHINESE = regex.compile(
+    rf"(?V1)({_EMOJI}|{_EMOTICON}"
+    r"|[a-zA-Z]*[[\p{L}\p{M}]--[\p{Han}a-zA-Z]][[\p{L}\p{M}\u200c\u200d]--\p{Han}]*)"
+)
+# The language most written in a script, by the first word of the names of its letters.
+_LANGUAGES = dict(
+    pair.split(":")
+    for pair in "CJK:zh HIRAGANA:ja KATAKANA:ja KATAKANA-HIRAGANA:ja HALFWIDTH:ja HANGUL:ko "
+    "THAI:th LAO:lo KHMER:km MYANMAR:my TIBETAN:bo DEVANAGARI:hi BENGALI:bn GURMUKHI:pa "
+    "GUJARATI:gu ORIYA:or TAMIL:ta TELUGU:te KANNADA:kn MALAYALAM:ml SINHALA:si ARABIC:ar "
+    "HEBREW:he CYRILLIC:ru GREEK:el ARMENIAN:hy GEORGIAN:ka ETHIOPIC:am".split()
+)
 
 
 def clean(
@@ -58,27 +102,82 @@ def clean(
         text = _URL.sub(" ", text)
     if unicode:
         text = unicodedata.normalize("NFKC", text.replace("\ufffd", " "))
+        # NFKC splits the Thai and the Lao vowel "am", and dictionaries know them whole.
+        text = text.replace("\u0e4d\u0e32", "\u0e33").replace("\u0ecd\u0eb2", "\u0eb3")
     if spaces:
         text = " ".join(_REPEAT.sub(r"\1", text).split())
     return text
 
 
 def language_of(text: str) -> str:
-    """``"zh"`` where at least a fifth of the letters are Chinese, else ``"en"``."""
-    letters = sum(c.isalpha() for c in text)
-    return "zh" if letters and len(_CHINESE.findall(text)) >= 0.2 * letters else "en"
+    """A language code inferred from the script, where at least a fifth of the letters are of it.
+
+    A script stands for the language most written in it (Devanagari for ``"hi"``, Cyrillic for
+    ``"ru"``), and Latin, like text without letters, for ``"en"``. Chinese characters are Japanese
+    where kana stand among them.
+    """
+    if not _NOT_LATIN.search(text):
+        return "en"
+    counts = Counter(_language_of_letter(c) for c in text if c.isalpha())
+    enough = 0.2 * counts.total()
+    # One kana is an ornament: の stands on many a Chinese shop sign.
+    if counts["ja"] > 0.1 * counts["zh"]:
+        counts["ja"] += counts.pop("zh", 0)
+    del counts["en"]
+    language = max(counts, key=counts.get, default="en")
+    return language if counts[language] >= enough else "en"
 
 
-def tokenize(text: str, language: str | None = None) -> list[str]:
-    """Lower-cased words without punctuation; Chinese is segmented by rjieba's dictionary model.
+@lru_cache(maxsize=10_000)
+def _language_of_letter(letter: str) -> str:
+    return _LANGUAGES.get(unicodedata.name(letter, "").split(" ")[0], "en")
 
-    ``language`` is told from the script where it is not given.
+
+def tokenize(text: str, language: str | None = None, *, lowercase: bool = True) -> list[str]:
+    """Words without punctuation; emoji and emoticons such as ``:)`` are words.
+
+    Words are letters with their marks (Unicode's categories L and M). Scripts without spaces are
+    cut by dictionaries: Chinese by rjieba's, Japanese, Thai, Lao, Khmer and Burmese by ICU's.
+
+    Parameters
+    ----------
+    language : ``"zh"`` for rjieba; by default what `language_of` infers.
+    lowercase : otherwise the words stand as they are written, and each is found in the text.
     """
     if (language or language_of(text)) == "zh":
-        import rjieba
+        words = _chinese_words(text)
+        return [word.lower() for word in words] if lowercase else words
+    return _words(text.lower().replace("’", "'") if lowercase else text)
 
-        return [word.lower() for word in rjieba.cut(text) if any(c.isalnum() for c in word)]
-    return _WORD.findall(text.lower().replace("’", "'"))
+
+def _words(text: str) -> list[str]:
+    if text.isascii():
+        return _WORD_ASCII.findall(text)
+    words = _WORD.findall(text)
+    if not _FOR_A_DICTIONARY.search(text):
+        return words
+    from icu4py.breakers import WordBreaker
+
+    # ICU's boundaries would cut "well-made" and a hyphenated name: it gets only what it alone
+    # knows. Its dictionaries go by the script, not by the locale.
+    return [
+        piece
+        for word in words
+        for piece in (WordBreaker(word, "root") if _FOR_A_DICTIONARY.search(word) else [word])
+        if piece == word or _HAS_LETTER.search(piece)
+    ]
+
+
+def _chinese_words(text: str) -> list[str]:
+    import rjieba
+
+    words = []
+    # Lone surrogates, which JSON can escape, are no text to rjieba.
+    pieces = _NOT_CHINESE.split(text.encode("utf-8", "replace").decode("utf-8"))
+    for i, piece in enumerate(pieces):
+        cut = _words(piece) if i % 2 else rjieba.cut(piece)
+        words += [word for word in cut if i % 2 or word.isalnum() or _HAS_LETTER.search(word)]
+    return words
 
 
 def without_stop_words(words: list[str]) -> list[str]:
@@ -105,7 +204,6 @@ def augment(
     delete, swap, replace : share of the words each operation touches, from 0 to 1.
     """
     rng = np.random.default_rng(seed)
-    joint = "" if language_of(text) == "zh" else " "
     words = tokenize(text)
     free = [i for i, word in enumerate(words) if word not in NEGATIONS]
     if synonyms:
@@ -116,5 +214,6 @@ def augment(
         j = free[rng.integers(len(free))]
         if rng.random() < swap:
             words[i], words[j] = words[j], words[i]
-    kept = [w for i, w in enumerate(words) if i not in free or rng.random() >= delete]
-    return joint.join(kept or words)
+    left = [word for word in words if word in NEGATIONS or rng.random() >= delete]
+    variant = " ".join(left or words)
+    return _NEEDLESS_SPACE.sub("", variant) if language_of(text) in UNSPACED else variant

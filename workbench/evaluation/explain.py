@@ -1,4 +1,4 @@
-"""What a prediction rests on, asked of any classifier: leave a word out and look again."""
+"""What a prediction rests on, for any classifier: leave a word out and predict again."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from workbench.data import text as _text
 from workbench.errors import UserError
 
-MOST = 200  # words left out, one after the other: each is one more text to predict
+MAX_WORDS = 200  # words left out, one after the other: each is one more text to predict
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Occlusion:
 
     ``spans`` are the (start, end) of the words in ``text``; ``attributions`` are differences of the
     probability of ``label``, above 0 where the word speaks for it. ``n`` counts all words of the
-    text; only the first `MOST` have been left out.
+    text; only the first `MAX_WORDS` have been left out.
     """
 
     text: str
@@ -44,43 +44,34 @@ def occlusion(model, text: str, *, tokens: Sequence[str] | None = None) -> Occlu
     ----------
     model : a fitted classifier with ``predict_proba(texts)`` and ``classes_``.
     tokens : the words in the order of the text; by default what stands between spaces, with its
-        punctuation, and in Chinese the words of `text.tokenize`.
+        punctuation, and in languages without spaces the words of `text.tokenize`.
 
     Raises
     ------
     UserError : one of `tokens` does not stand in the text, or not in this order.
     """
-    spans = _places(text, tokens)
-    left_out = [_without(text, *place) for place in spans[:MOST]]
+    spans = _spans(text, tokens)
+    left_out = [_without(text, *span) for span in spans[:MAX_WORDS]]
     p = np.asarray(model.predict_proba([text, *left_out]))
     column = int(p[0].argmax())
     label, probability = str(model.classes_[column]), float(p[0, column])
     attributions = probability - p[1:, column]
-    return Occlusion(text, label, probability, spans[:MOST], attributions, len(spans))
+    return Occlusion(text, label, probability, spans[:MAX_WORDS], attributions, len(spans))
 
 
-def _places(text: str, tokens: Sequence[str] | None) -> list[tuple[int, int]]:
-    if tokens is None:
-        if _text.language_of(text) == "en":
-            return [match.span() for match in re.finditer(r"\S+", text)]
-        # Lower-casing turns a few letters, such as "İ", into two: such a word is passed over.
-        return [place for _, place in _found(text, _text.tokenize(text)) if place]
-    found = _found(text, tokens)
-    for token, place in found:
-        if place is None:
+def _spans(text: str, tokens: Sequence[str] | None) -> list[tuple[int, int]]:
+    if tokens is None and _text.language_of(text) not in _text.UNSPACED:
+        return [match.span() for match in re.finditer(r"\S+", text)]
+    spans, end = [], 0
+    for token in _text.tokenize(text, lowercase=False) if tokens is None else tokens:
+        match = re.compile(re.escape(token), re.IGNORECASE).search(text, end)
+        if match is None:
             raise UserError(f"The word '{token}' does not stand in the text after the one before.")
-    return [place for _, place in found]
-
-
-def _found(text: str, tokens: Sequence[str]) -> list[tuple[str, tuple[int, int] | None]]:
-    found, at = [], 0
-    for token in tokens:
-        match = re.compile(re.escape(token), re.IGNORECASE).search(text, at)
-        found.append((token, match and match.span()))
-        at = match.end() if match else at
-    return found
+        spans.append(match.span())
+        end = match.end()
+    return spans
 
 
 def _without(text: str, start: int, end: int) -> str:
-    # The space goes with the word, so that no double space tells a tokenizer of the gap.
+    # The space goes with the word: a double space would show a tokenizer where it stood.
     return (text[:start] + text[end:].lstrip()).strip()

@@ -215,7 +215,8 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "perceptron": Entry("neural", "the oldest network, one layer over TF-IDF", _perceptron),
     "mlp": Entry(
-        "neural", "one hidden layer over averaged word vectors", _mlp, size="about 0.03 M"
+        "neural", "one hidden layer over averaged word vectors", _mlp, size="about 0.03 M",
+        languages="English",
     ),
     "cnn": Entry(
         "neural", "filters over 3, 4 and 5 words, trained from nothing", _network("cnn"),

@@ -123,7 +123,8 @@ def language(part: pd.DataFrame) -> str:
     if not scripts:
         return "Language: the texts have no letters."
     shares = [f"{n / scripts.total():.0%} {name}" for name, n in scripts.most_common(3)]
-    way = "cut by a Chinese dictionary" if text.language_of(sample) == "zh" else "cut at spaces"
+    dictionary = text.UNSPACED.get(text.language_of(sample))
+    way = f"cut by a {dictionary} dictionary" if dictionary else "cut at spaces"
     return f"Letters: {', '.join(shares).replace('Cjk', 'Chinese')}; words are {way}."
 
 
