@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from workbench.errors import UserError
+from workbench.models import toy
 from workbench.training.history import History
 from workbench.widgets import switchboard
-from workbench.widgets.switchboard import Switchboard, reading, trained
+from workbench.widgets.switchboard import Switchboard
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_perceptron.ipynb"
 CHART = "application/vnd.plotly.v1+json"
@@ -39,7 +40,7 @@ def taught():
 
 
 def tell(function, **settings) -> tuple[str, str]:
-    return reading(Switchboard(function, **settings).train()[0])
+    return toy.diagnose(Switchboard(function, **settings).train()[0])
 
 
 def quick(sets, epochs, activation, learning_rate, **_):
@@ -69,7 +70,7 @@ def test_training_depends_on_settings_and_seed_alone(taught):
     assert history == again
     assert boundary.equals(same)
     assert torch.equal(state, torch.get_rng_state()), "other cells draw the numbers they would"
-    assert not trained(taught, board.value, seed=1)[1].equals(boundary)
+    assert not toy.train(taught, board.value, seed=1)[1].equals(boundary)
     assert {*switchboard.MEASURES, "step"} == set(history[-1])
 
 
@@ -128,11 +129,11 @@ def test_every_switch_changes_the_curve(taught, switch):
 
 @pytest.mark.parametrize("data", switchboard.CHOICES["data"])
 def test_both_classes_are_on_the_plane(data):
-    points, labels = switchboard.plane(data, 200, 0)
+    points, labels = toy.make_points(data, 200, 0)
     assert points.shape == (200, 2)
     assert 80 <= labels.sum() <= 120
     assert np.abs(points.mean(axis=0)).max() < 0.3
-    assert (np.abs(points) < switchboard.REACH).mean() > 0.95
+    assert (np.abs(points) < toy.RANGE).mean() > 0.95
 
 
 def test_a_training_is_quick_enough_to_play_with(taught):
@@ -221,7 +222,7 @@ def test_of_quick_changes_the_newest_wins():
     for rate in (0.1, 0.3, 1.0, 3.0):
         controls["learning rate"].value = rate
     wait_for(lambda: not board._busy)
-    assert board._now[0]["learning_rate"] == 3.0
+    assert board.result.settings["learning_rate"] == 3.0
     assert seen == [0.003, 0.1, 3.0], "those between were skipped"
 
 
@@ -260,3 +261,35 @@ def test_what_the_function_raises_is_told_and_the_curve_stays():
     assert chart.outputs == before
     controls["learning rate"].value = 0.003
     wait_for(lambda: "✓ Learned" in status.value)
+
+
+def test_an_error_while_it_redraws_does_not_leave_the_board_dead(monkeypatch):
+    board = Switchboard(quick)
+    controls, status, chart, _ = parts(board.view())
+    _, _, other_chart, _ = parts(board.view())
+    real, errors = switchboard._figure, [OSError("no chart")]
+
+    def failing(*arguments):
+        if errors:
+            raise errors.pop()
+        return real(*arguments)
+
+    monkeypatch.setattr(switchboard, "_figure", failing)
+    before, others = chart.outputs, other_chart.outputs
+    controls["dropout"].value = 0.5
+    wait_for(lambda: not board._busy)
+    assert "✗ OSError: no chart" in status.value
+    assert chart.outputs == before
+    assert other_chart.outputs != others, "the other view is drawn all the same"
+    controls["dropout"].value = 0.1
+    wait_for(lambda: not board._busy and "✓ Learned" in status.value)
+    assert chart.outputs != before
+
+
+def test_of_many_results_two_are_kept():
+    board = Switchboard(quick)
+    for rate in (0.1, 0.3, 1.0):
+        board.change(learning_rate=rate)
+        wait_for(lambda: not board._busy)
+    assert board.result.before.settings["learning_rate"] == 0.3
+    assert board.result.before.before is None
