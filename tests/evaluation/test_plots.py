@@ -1,9 +1,4 @@
-import base64
-import re
-from xml.etree import ElementTree
-
 import pandas as pd
-import plotly.graph_objects as go
 import plotly.io as pio
 import pytest
 
@@ -65,38 +60,3 @@ def test_a_shown_figure_needs_no_network_and_offers_no_upload():
 
 def test_colours_differ_for_every_kind_of_sight():
     assert len(set(plots.COLOURS)) == 6
-
-
-def _long(rows):
-    return History({"step": i, "loss": 1 / (i + 1)} for i in range(rows))
-
-
-def test_the_training_chart_thins_out_and_shows_earlier_attempts_as_ghosts():
-    history = _long(5000)
-    history.log(step=5000, validation_loss=0.5, validation_accuracy=0.8)
-    figure = plots.training_chart([("first", _long(9)), ("second", history)], most=2000)
-    first, loss, validation, accuracy = go.Figure(figure).data
-    assert [len(plots.numbers(trace.x)) for trace in (first, loss)] == [9, 2000]
-    assert list(plots.numbers(loss.x)[[0, -1]]) == [0, 4999]
-    found = [plots.numbers(trace.y)[0] for trace in (validation, accuracy)]
-    assert found == pytest.approx([0.5, 0.8])
-    assert first.line.dash and not loss.line.dash
-    assert (first.name, accuracy.yaxis) == ("first: training", "y2")
-
-
-def test_the_sketch_is_svg_with_every_point_and_survives_gaps():
-    history = _long(50)
-    history.append({"step": 50, "loss": None})
-    history.log(step=50, validation_loss=0.5, validation_accuracy=0.8)
-    svg = ElementTree.fromstring(plots.sketch(plots.training_chart([("<b>", history)])))
-    lines = svg.findall(".//{http://www.w3.org/2000/svg}polyline")
-    assert [len(line.get("points").split()) for line in lines] == [50, 1, 1]
-    heights = [float(point.split(",")[1]) for point in lines[0].get("points").split()]
-    assert heights == sorted(heights), "a falling loss goes down the page"
-    assert plots.sketch(plots.training_chart([])).startswith("<svg")
-
-
-def test_a_viewer_without_scripts_sees_the_picture():
-    markup = plots.picture(plots.training_chart([("a", HISTORY)]))
-    code = re.search('base64,([^"]+)', markup).group(1)
-    ElementTree.fromstring(base64.b64decode(code))

@@ -1,7 +1,9 @@
 import asyncio
+import gc
 import re
 import threading
 import time
+import weakref
 
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from workbench.errors import UserError
 from workbench.models.encoder_classifier import TextClassifier
 from workbench.training import stopping
 from workbench.training.history import History
-from workbench.widgets import TrainingPanel, base, panel
+from workbench.widgets import TrainingPanel, attempt, base, panel
 
 TABLE = pd.DataFrame({"text": TEXTS, "label": LABELS})
 
@@ -52,9 +54,29 @@ class Counting:
         return self
 
 
-def _points(svg: str) -> int:
-    line = re.search('<polyline points="([^"]*)"', svg)
-    return len(line.group(1).split()) if line else 0
+class Stubborn:
+    """A classifier that goes on for a while after it was asked to stop."""
+
+    running, at_once = 0, 0
+
+    def __init__(self, seconds=0.0):
+        self.seconds = seconds
+
+    def fit(self, texts, labels):
+        Stubborn.running += 1
+        Stubborn.at_once = max(Stubborn.at_once, Stubborn.running)
+        time.sleep(self.seconds)
+        Stubborn.running -= 1
+        self.classes_ = sorted(set(labels))
+        return self
+
+
+def drawn(box) -> list[int]:
+    """How many points each line of the live curve has."""
+    return [
+        len(line.split())
+        for line in re.findall('<polyline points="([^"]*)"', box.children[3].value)
+    ]
 
 
 def wait(condition, seconds=20.0):
@@ -73,7 +95,6 @@ def test_awaiting_trains_and_leaves_one_still_picture(shown):
     ((kind, bundle),) = shown
     assert kind == "display"
     assert set(bundle) == {"application/vnd.plotly.v1+json", "text/html", "text/plain"}
-    assert "<img" in bundle["text/html"]
     assert "<td>60" in bundle["text/html"], "the numbers stand behind the chart"
     assert len(bundle["text/html"]) < 100_000
 
@@ -101,9 +122,8 @@ def test_the_curve_grows_and_stop_and_train_are_buttons(shown, monkeypatch):
     assert not train.disabled
     assert stop.disabled
     train.click()
-    curve = box.children[3]
     seen = set()
-    wait(lambda: len(seen) > 3 or seen.add(_points(curve.value)))
+    wait(lambda: len(seen) > 3 or seen.add(sum(drawn(box))))
     assert train.disabled
     before = len(watched.attempts)
     watched.start()
@@ -121,7 +141,7 @@ def test_the_curve_grows_and_stop_and_train_are_buttons(shown, monkeypatch):
     train.click()
     wait(lambda: watched.model is not None)
     wait(lambda: not train.disabled)
-    assert curve.value == "", "the last picture stands in the output, not in the widget"
+    wait(lambda: not drawn(box))  # the last picture stands in the output, not in the widget
     wait(lambda: shown[-1][1].get("application/vnd.plotly.v1+json", {}).get("data"))
     names = [t["name"] for t in watched.still()["application/vnd.plotly.v1+json"]["data"]]
     assert names == ["attempt 1: training", "attempt 2: training"], "the first stays as a ghost"
@@ -170,14 +190,14 @@ def test_stop_keeps_the_weights_of_the_best_validation(checkpoint, shown):
     watched.stop()
     attempt.join(10)
     assert time.perf_counter() - asked < 2
-    report = attempt.model.training_info_
+    report = watched.model.training_info_
     steps, losses = attempt.history.column("validation_loss")
     assert report["stopped"]
     assert report["steps"] < 400 * 5
     assert report["kept_step"] == steps[losses.index(min(losses))]
     from workbench import evaluation
 
-    found = evaluation.evaluate(attempt.model, TABLE).metrics
+    found = evaluation.evaluate(watched.model, TABLE).metrics
     assert found["loss"] == pytest.approx(min(losses), rel=1e-2)
     assert "are kept" in watched.status()[0]
 
@@ -203,8 +223,8 @@ def test_a_stop_during_evaluation_takes_effect_at_once(checkpoint, shown, monkey
     attempt.join(10)
     assert time.perf_counter() - asked < 2
     monkeypatch.setattr(inference, "logits", real)
-    assert attempt.model.training_info_["kept_step"] == attempt.model.training_info_["steps"]
-    assert len(attempt.model.predict(TEXTS)) == len(TEXTS)
+    assert watched.model.training_info_["kept_step"] == watched.model.training_info_["steps"]
+    assert len(watched.model.predict(TEXTS)) == len(TEXTS)
 
 
 def test_stopped_before_the_first_step_leaves_nothing(shown):
@@ -233,3 +253,160 @@ def test_what_a_person_wrote_is_escaped(shown):
         watched.run()
     assert "<script>alert" not in watched.still()["text/html"]
     assert "<script>alert" not in watched.view().children[1].value
+
+
+# --- long sessions -------------------------------------------------------------------------------
+
+
+def test_of_many_trainings_the_last_model_lives(shown):
+    models_seen = []
+
+    def make():
+        models_seen.append(weakref.ref(model := Counting(3, seconds=0)))
+        return model
+
+    watched = TrainingPanel(make, TABLE)
+    for _ in range(panel.MAX_ATTEMPTS + 2):
+        watched.run()
+    gc.collect()
+    assert [ref() is not None for ref in models_seen] == [False] * (len(models_seen) - 1) + [True]
+    assert models_seen[-1]() is watched.model
+    assert len(watched.attempts) == panel.MAX_ATTEMPTS, "histories are bounded"
+    assert [each.number for each in watched.attempts][-1] == len(models_seen)
+    del watched
+    gc.collect()
+    assert models_seen[-1]() is None, "nothing in the module holds a panel that is gone"
+
+
+def test_a_failed_training_is_not_kept_by_its_traceback(shown):
+    failed = []
+
+    def make():
+        failed.append(weakref.ref(model := Counting(5, fail_at=3 if not failed else None)))
+        return model
+
+    watched = TrainingPanel(make, TABLE)
+    with pytest.raises(UserError):
+        watched.run()
+    watched.run()
+    gc.collect()
+    assert failed[0]() is None
+    assert watched.attempts[0].status() == ("The loss became nan in step 7.", "bad")
+
+
+@pytest.fixture
+def cell(monkeypatch):
+    """A function that says which cell runs from now on, as a live front end does."""
+    now = {}
+    monkeypatch.setattr(base, "live", lambda: True)
+    monkeypatch.setattr(base, "running_cell", lambda: (now["id"], str(now["count"])))
+
+    def run(name):
+        now.update(id=name, count=now.get("count", 0) + 1)
+
+    return run
+
+
+def test_a_cell_that_runs_again_frees_what_it_showed_before(shown, cell):
+    def displayed():
+        watched = TrainingPanel(Counting(3, seconds=0), TABLE)
+        watched._ipython_display_()
+        watched.run()
+        controls = watched.view().children[0].children
+        wait(lambda: not controls[0].disabled)
+        return weakref.ref(watched)
+
+    cell("first")
+    first, beside = displayed(), displayed()
+    cell("second")
+    second = displayed()
+    gc.collect()
+    assert first() and beside() and second()
+    cell("first")
+    again = displayed()
+    shown.clear()  # the list of this test
+    wait(lambda: gc.collect() >= 0 and not first() and not beside())
+    assert second() and again()
+
+
+def test_a_panel_is_shown_again_after_its_view_was_closed(shown, cell):
+    watched = TrainingPanel(Counting(3, seconds=0), TABLE)
+    cell("one")
+    watched._ipython_display_()
+    box = watched.view()
+    cell("one")
+    TrainingPanel(Counting(3), TABLE)._ipython_display_()
+    assert watched.view() is not box
+    watched.run()
+    wait(lambda: "Trained" in watched.view().children[1].value)
+
+
+def test_two_trainings_never_overlap_though_the_first_ignores_stop(shown):
+    Stubborn.at_once = 0
+    first, second = TrainingPanel(Stubborn(1.5), TABLE), TrainingPanel(Stubborn(), TABLE)
+    slow = first.start()
+    wait(lambda: Stubborn.running == 1)
+    waiting = second.start()
+    assert slow.stop_requested.is_set()
+    wait(lambda: "Waiting until another training has stopped" in second.status()[0])
+    assert second.run() is second.model, "a second start is the one that waits"
+    assert not slow.is_alive()
+    assert waiting.learned
+    assert (Stubborn.at_once, len(second.attempts)) == (1, 1)
+    assert first.model.classes_ == ["bad", "good"], "what the first had learned is kept"
+
+
+def test_training_again_after_an_interrupt_waits_for_the_first(shown):
+    Stubborn.at_once = 0
+    watched = TrainingPanel(Stubborn(1.0), TABLE)
+    first = watched.start()
+    wait(lambda: Stubborn.running == 1)
+    watched.stop()
+    assert watched.run().classes_
+    assert not first.is_alive()
+    assert (Stubborn.at_once, len(watched.attempts)) == (1, 2)
+
+
+def test_a_training_that_waits_can_be_stopped_and_gives_up(shown, monkeypatch):
+    slow = TrainingPanel(Stubborn(2.0), TABLE).start()
+    wait(lambda: Stubborn.running == 1)
+    watched = TrainingPanel(Stubborn(), TABLE)
+    watched.start()
+    watched.stop()
+    wait(lambda: not watched.running(), 1)
+    assert watched.status() == ("Stopped before anything was learned.", "bad")
+    monkeypatch.setattr(attempt, "PATIENCE", 0.2)
+    with pytest.raises(UserError, match="asked to stop 0 s ago and still runs"):
+        watched.run()
+    assert slow.is_alive()
+    slow.join()
+
+
+# --- errors while drawing ------------------------------------------------------------------------
+
+
+def test_an_error_while_it_redraws_does_not_leave_the_panel_dead(shown, monkeypatch):
+    monkeypatch.setattr(base, "live", lambda: True)
+    monkeypatch.setattr(panel, "SECONDS", 0.02)
+    real, errors = panel.curves.chart, [OSError("no chart"), OSError("nor now")]
+
+    def failing(*arguments):
+        if errors:
+            raise errors.pop()
+        return real(*arguments)
+
+    watched = TrainingPanel(Counting(10_000), TABLE)
+    watched._ipython_display_()
+    box = watched.view()
+    monkeypatch.setattr(panel.curves, "chart", failing)
+    box.children[0].children[0].click()
+    wait(lambda: not errors and drawn(box))
+    assert "step" in box.children[1].value
+    box.children[0].children[1].click()
+    wait(lambda: not watched.running())
+    errors.append(OSError("at the end"))
+    wait(lambda: not box.children[0].children[0].disabled)
+    box.children[0].children[0].click()
+    wait(lambda: watched.running() and drawn(box))
+    watched.stop()
+    wait(lambda: not watched.running())

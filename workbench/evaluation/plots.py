@@ -1,12 +1,7 @@
 """A History or a table becomes a picture: pure functions that return `plotly` figures."""
 
-import base64
-import html
 import json
-import uuid
-from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import plotly.io as pio
@@ -14,8 +9,8 @@ from plotly.io.base_renderers import MimetypeRenderer
 
 from workbench.training.history import History
 
-# Okabe and Ito's colours, told apart with every common kind of colour blindness; yellow is left
-# out because it vanishes on white, and black because it vanishes on a dark theme.
+# Okabe and Ito's colours, which can be distinguished with every common kind of colour blindness;
+# without yellow, which vanishes on white, and black, which vanishes on a dark theme.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"]
 MARKERS = ["circle", "square", "diamond", "cross", "triangle-up", "x"]
@@ -26,7 +21,7 @@ CONFIG = {"displaylogo": False, "showSendToCloud": False, "responsive": True}
 # Grey text on a clear ground is readable on light and on dark pages alike.
 _AXIS = {"gridcolor": "rgba(128,128,128,.25)", "zerolinecolor": "rgba(128,128,128,.4)",
          "automargin": True}  # fmt: skip
-_TEMPLATE = {
+TEMPLATE = {
     "layout": {
         "colorway": COLOURS,
         "font": {"color": "#767676", "size": 13},
@@ -65,7 +60,7 @@ def use() -> None:
     """Make the workbench's look and renderer the default for every figure."""
     import plotly.express as px
 
-    pio.templates["workbench"] = go.layout.Template(_TEMPLATE)
+    pio.templates["workbench"] = go.layout.Template(TEMPLATE)
     px.defaults.template = pio.templates.default = "workbench"
     px.defaults.color_discrete_sequence = COLOURS
     pio.renderers["workbench"] = Renderer()
@@ -97,144 +92,6 @@ def loss_curve(histories: History | dict[str, History], metric: str = "loss") ->
     return figure.update_layout(
         xaxis_title="step", yaxis_title=metric, title=f"{metric} over steps"
     )
-
-
-def training_chart(
-    attempts: Sequence[tuple[str, History]], metric: str = "accuracy", most: int = 2000
-) -> dict:
-    """Loss on the left and a validation metric on the right, as a plotly figure in plain dicts.
-
-    Parameters
-    ----------
-    attempts : name and history of each training, the newest last; the others stand behind it as
-        grey ghosts.
-    metric : ``"accuracy"`` or ``"macro_f1"``.
-    most : points of a curve; a longer one is thinned out evenly, its last point stays.
-
-    Plain dicts with binary numbers, because a `go.Figure` of 2,000 points costs ten times as much
-    and this one is drawn four times a second.
-    """
-    traces = []
-    for i, (name, history) in enumerate(attempts):
-        ghost = i < len(attempts) - 1
-        for key, colour, axis, label in (
-            ("loss", 0, "", "training"), ("mlm_loss", 2, "", "masked LM"),
-            ("validation_loss", 1, "", "validation"), (f"validation_{metric}", 1, "2", metric),
-        ):  # fmt: skip
-            steps, values = _thin(history.column(key), most)
-            if len(steps):
-                validates = key.startswith("validation")
-                line = {"color": COLOURS[colour], "width": 2}
-                if ghost:
-                    line = {"color": "rgba(128,128,128,.6)", "dash": DASHES[1 + i % 5], "width": 1}
-                traces.append(
-                    {"type": "scatter", "x": _binary(steps), "y": _binary(values), "line": line,
-                     "mode": "lines+markers" if validates else "lines",
-                     "marker": {"symbol": "square" if validates else "circle", "size": 6},
-                     "name": f"{name}: {label}" if ghost or len(attempts) > 1 else label,
-                     "xaxis": f"x{axis}", "yaxis": f"y{axis}"}
-                )  # fmt: skip
-    layout = {
-        "template": _TEMPLATE, "uirevision": "kept", "height": 380, "margin": {"t": 20},
-        "xaxis": {"title": {"text": "step"}}, "yaxis": {"title": {"text": "loss"}},
-        "legend": {"orientation": "h", "y": -0.3}, "showlegend": True,
-    }  # fmt: skip
-    if any(trace["yaxis"] == "y2" for trace in traces):
-        layout["xaxis"]["domain"], second = [0, 0.6], {"domain": [0.7, 1], "anchor": "y2"}
-        layout["xaxis2"] = {"title": {"text": "step"}, "matches": "x"} | second
-        layout["yaxis2"] = {"title": {"text": f"validation {metric}"}, "anchor": "x2"}
-    return {"data": traces, "layout": layout}
-
-
-def _thin(column: tuple[list, list], most: int) -> tuple[np.ndarray, np.ndarray]:
-    steps, values = (np.array(part, np.float32) for part in column)
-    if len(steps) > most:
-        chosen = np.linspace(0, len(steps) - 1, most).round().astype(int)
-        steps, values = steps[chosen], values[chosen]
-    return steps, values
-
-
-def _binary(numbers: np.ndarray) -> dict:
-    """The form in which plotly.js takes numbers without parsing them."""
-    return {"dtype": "f4", "bdata": base64.b64encode(numbers.tobytes()).decode()}
-
-
-def sketch(figure: dict, width: int = 860, height: int = 300) -> str:
-    """A `training_chart` as SVG: drawn at once, by every page, without a script.
-
-    It is the live view, because plotly's part of JupyterLab draws an output once and then leaves it
-    as it is, and what is shown where scripts do not run.
-    """
-    right = any(trace["yaxis"] == "y2" for trace in figure["data"])
-    panes = [("y", 60, width * (0.54 if right else 0.9), figure["layout"]["yaxis"])]
-    if right:
-        panes.append(("y2", width * 0.72, width * 0.25, figure["layout"]["yaxis2"]))
-    shapes = [_pane(figure, *pane, height - 60) for pane in panes]
-    place = 60
-    for trace in figure["data"]:
-        name, line = html.escape(trace["name"]), trace["line"]
-        shapes.append(
-            f'<path d="M{place} {height - 8}h22" {_stroke(line)}/>'
-            f'<text x="{place + 28}" y="{height - 4}">{name}</text>'
-        )
-        place += 44 + 7 * len(name)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {max(width, place)} {height}" '
-        f'style="max-width:100%;width:{width}px" role="img" aria-label="Loss over the steps" '
-        f'font-family="sans-serif" font-size="12" fill="#767676">{"".join(shapes)}</svg>'
-    )
-
-
-def _pane(figure: dict, axis: str, left: float, wide: float, layout: dict, tall: float) -> str:
-    traces = [trace for trace in figure["data"] if trace["yaxis"] == axis]
-    points = [np.column_stack([numbers(t["x"]), numbers(t["y"])]) for t in traces]
-    known = np.vstack([np.empty((0, 2)), *points])
-    known = known[np.isfinite(known).all(axis=1)]
-    if not len(known):
-        return ""
-    low, high = known.min(axis=0), known.max(axis=0)
-    scale = np.array([wide, -tall + 16]) / np.maximum(high - low, 1e-9)
-    shapes = []
-    for value in np.unique(np.linspace(low[1], high[1], 5)):
-        y = tall + (value - low[1]) * scale[1]
-        shapes.append(
-            f'<path d="M{left} {y:.1f}h{wide:.1f}" stroke="#767676" stroke-opacity=".25"/>'
-            f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>'
-        )
-    for trace, each in zip(traces, points, strict=True):
-        each = each[np.isfinite(each).all(axis=1)]
-        x, y = ((each - low) * scale + np.array([left, tall])).T
-        line = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-        shapes.append(f'<polyline points="{line}" fill="none" {_stroke(trace["line"])}/>')
-        if "markers" in trace["mode"]:
-            dots = "".join(f"M{a - 3:.1f} {b - 3:.1f}h6v6h-6z" for a, b in zip(x, y, strict=True))
-            shapes.append(f'<path d="{dots}" fill="{trace["line"]["color"]}"/>')
-    shapes.append(
-        f'<text x="{left + wide}" y="{tall + 20}" text-anchor="end">step {high[0]:.0f}</text>'
-        f'<text x="{left}" y="{tall + 20}">{html.escape(layout["title"]["text"])}</text>'
-    )
-    return "".join(shapes)
-
-
-def _stroke(line: dict) -> str:
-    dash = "" if line.get("dash", "solid") == "solid" else ' stroke-dasharray="5 4"'
-    return f'stroke="{line["color"]}" stroke-width="{line["width"]}"{dash}'
-
-
-def picture(figure: dict) -> str:
-    """`sketch` as an image that hides itself where plotly draws the chart."""
-    code = base64.b64encode(sketch(figure).encode()).decode()
-    name = f"still-{uuid.uuid4().hex[:12]}"
-    return (
-        f'<img id="{name}" alt="Loss over the steps" width="860" '
-        f'src="data:image/svg+xml;base64,{code}">'
-        f'<script>if (window.Plotly) document.getElementById("{name}").hidden = true;</script>'
-    )
-
-
-def numbers(packed: dict) -> np.ndarray:
-    """The numbers of a trace of `training_chart`."""
-    return np.frombuffer(base64.b64decode(packed["bdata"]), np.float32)
 
 
 def score_bars(table: pd.DataFrame, metric: str = "accuracy") -> go.Figure:

@@ -9,6 +9,7 @@ from traitlets import HasTraits
 from workbench.errors import UserError
 
 COLOURS = {"good": "#009E73", "bad": "#D55E00", "plain": "inherit"}
+_shown: dict[str, tuple] = {}  # by the id of a cell: the message that ran it, and its views
 
 
 def live() -> bool:
@@ -20,12 +21,46 @@ def live() -> bool:
     given = os.environ.get("WORKBENCH_WIDGETS", "").lower()
     if given in ("on", "off"):
         return given == "on"
+    return bool(running_cell()[0])
+
+
+def running_cell() -> tuple[str, str]:
+    """The id of the cell that runs, and of the message that runs it; empty where there is none."""
     try:
         from IPython import get_ipython
     except ImportError:
-        return False
+        return "", ""
     kernel = getattr(get_ipython(), "kernel", None)
-    return kernel is not None and "cellId" in (kernel.get_parent() or {}).get("metadata", {})
+    message = (kernel and kernel.get_parent()) or {}
+    cell = message.get("metadata", {}).get("cellId", "")
+    return cell, message.get("header", {}).get("msg_id", "")
+
+
+def display_view(view) -> None:
+    """Display a tree of widgets, and close those that the same cell showed when it ran before.
+
+    Otherwise ipywidgets keeps them until the kernel ends, and all that their callbacks know: a
+    model for each time that a cell was run.
+    """
+    from IPython.display import display
+
+    cell, message = running_cell()
+    before, *views = _shown.get(cell, (message,))
+    if before != message:
+        for other in views:
+            if other is not view:
+                close(other)
+        views = []
+    if cell:
+        _shown[cell] = (message, *views, view)
+    display(view)
+
+
+def close(view) -> None:
+    """Close a widget and all that it contains."""
+    for child in getattr(view, "children", ()):
+        close(child)
+    view.close()
 
 
 def toolkit():
@@ -100,6 +135,6 @@ class Shown(HasTraits):
         from IPython.display import display
 
         if live():
-            display(self.view())
+            display_view(self.view())
         else:
             display(self.still(), raw=True)
