@@ -191,7 +191,7 @@ def test_what_the_data_lost_is_noted_once(tmp_path, capsys, monkeypatch):
 
 
 def test_compare_prints_runs_and_tests(tmp_path, capsys, monkeypatch):
-    from tests.evaluation.test_scores import saved
+    from tests.evaluation.test_comparison import scored as saved
 
     monkeypatch.delenv("WORKBENCH_RUNS", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -203,7 +203,7 @@ def test_compare_prints_runs_and_tests(tmp_path, capsys, monkeypatch):
     newest = capsys.readouterr().out
     assert "minilm" in newest
     assert "0.950" in newest
-    assert "p_holm" in newest
+    assert "p_adjusted" in newest
     one = runs.list_runs("reports/today/runs")[0].path
     assert cli.main(["compare", str(one), "reports/today"]) == 0
     assert cli.main(["compare", "elsewhere"]) == 2

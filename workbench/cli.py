@@ -148,8 +148,10 @@ def _compare(args: argparse.Namespace) -> int:
     scores, tests = evaluation.compare(found)
     print(scores.to_string(index=False, float_format="{:.3f}".format, na_rep=""))
     if len(tests):
-        print("\nEach run against the best that predicted the same rows (exact McNemar, Holm):")
-        print(tests.to_string(index=False, float_format="{:.4f}".format))
+        print(f"\nEach run against the best one on the n rows that both predicted (exact McNemar; "
+              f"p_adjusted allows for all {len(tests)} pairs, max-T):")  # fmt: skip
+        shown = tests.drop_duplicates("b")  # the pairs of `tests` begin with the best run
+        print(shown.to_string(index=False, float_format="{:.4f}".format))
     else:
         print("\nNo two runs predicted the same rows, so there is nothing to test.")
     return 0

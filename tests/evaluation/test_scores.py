@@ -1,11 +1,12 @@
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from workbench import evaluate, runs
+from workbench import evaluate
+from workbench.errors import UserError
 
 
 class Fixed:
@@ -47,25 +48,69 @@ def test_a_class_the_model_never_saw_counts_as_wrong():
     assert evaluation.metrics["loss"] == pytest.approx(-np.log(1e-12) / 2)
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ([1.0, 0.0, 1.0], [0, 1]),
+        (["1", "0", "1"], [0, 1]),
+        ([1, 0, 1], ["0", "1"]),
+        (pd.array([1, 0, 1], "Int64"), [0.0, 1.0]),
+        ([True, False, True], [False, True]),
+        (pd.Categorical(["b", "a", "b"], ["a", "b", "c"]), ["a", "b"]),
+        (pd.array(["b", "a", "b"], "string"), ["a", "b"]),
+    ],
+)
+def test_a_label_is_its_class_in_whatever_type(labels, classes):
+    table = pd.DataFrame({"text": list("xyz"), "label": labels}, index=[7, 7, 9])
+    evaluation = evaluate.evaluate(Fixed([[0.1, 0.9], [0.8, 0.2], [0.2, 0.8]], classes), table)
+    assert evaluation.metrics["accuracy"] == 1
+    assert evaluation.metrics["loss"] == pytest.approx(-np.log([0.9, 0.8, 0.8]).mean())
+    assert evaluate.confusion(evaluation).to_numpy().tolist() == [[1, 0], [0, 2]]
+
+
+def test_predictions_of_odd_types_are_scored():
+    categories = pd.Categorical(["a", "b"], ["a", "b"]), pd.Categorical(["b", "b"], ["b", "c"])
+    odd = pd.DataFrame({"label": categories[0], "predicted": categories[1], "p_b": ["1", "1"]})
+    assert evaluate.metrics(odd)["accuracy"] == 0.5
+    mixed = pd.DataFrame({"label": [1.0, 2.0], "predicted": ["1", "2"], "p_1.0": [0.5, 0.5]})
+    assert evaluate.metrics(mixed)["accuracy"] == 1
+    assert evaluate.metrics(mixed)["loss"] == pytest.approx(-np.log([0.5, 1e-12]).mean())
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, ""])
+def test_rows_that_cannot_be_scored_are_refused(missing):
+    table = pd.DataFrame({"text": ["x", "y"], "label": pd.Series(["a", missing], dtype=object)})
+    with pytest.raises(UserError, match="1 of 2 rows have no label"):
+        evaluate.evaluate(Fixed([[1, 0, 0]] * 2), table)
+    with pytest.raises(UserError, match="no rows"):
+        evaluate.evaluate(Fixed(np.empty((0, 3))), table.head(0))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 20), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_many_classes_few_rows(classes, rows, seed):
+    """Classes without a row, classes never predicted, and labels that no model has seen."""
+    random = np.random.default_rng(seed)
+    names = [f"class {i}" for i in range(classes)]
+    probabilities = random.dirichlet(np.ones(classes - 1), rows)
+    table = pd.DataFrame({"text": ["x"] * rows, "label": random.choice(names, rows)})
+    evaluation = evaluate.evaluate(Fixed(probabilities, names[:-1]), table)
+    predicted = np.array(names)[probabilities.argmax(axis=1)]
+    m, counts = evaluation.metrics, evaluate.confusion(evaluation)
+    assert m["accuracy"] == pytest.approx(reference.accuracy_score(table["label"], predicted))
+    assert m["macro_f1"] == pytest.approx(
+        reference.f1_score(table["label"], predicted, average="macro", zero_division=0)
+    )
+    assert np.isfinite(m["loss"])
+    assert counts.to_numpy().sum() == rows
+    assert np.trace(counts.to_numpy()) == (table["label"] == predicted).sum()
+    assert list(counts) == list(counts.index)
+
+
 def test_wilson_interval_of_a_textbook_value():
     # Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662.
     assert evaluate.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert evaluate.wilson(5, 5)[1] == pytest.approx(1.0)
-
-
-def test_mcnemar_counts_only_the_rows_where_they_differ():
-    rows = {"id": range(20), "label": ["a"] * 20}
-    a = pd.DataFrame({**rows, "predicted": ["a"] * 15 + ["b"] * 5})
-    b = pd.DataFrame({**rows, "predicted": ["a"] * 5 + ["b"] * 10 + ["a"] + ["b"] * 4})
-    result = evaluate.mcnemar(a, b)
-    assert (result["only_a"], result["only_b"], result["n"]) == (10, 1, 20)
-    assert result["p"] == pytest.approx(2 * (1 + 11) / 2**11)
-    assert evaluate.mcnemar(a, a)["p"] == 1
-
-
-def test_holm_correction():
-    assert evaluate.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert evaluate.holm([0.9, 0.8]) == [1.0, 1.0]
 
 
 def test_confusion_keeps_classes_that_were_never_predicted():
@@ -80,37 +125,3 @@ def test_mistakes_are_the_surest_wrong_ones():
     table = pd.DataFrame({"text": ["x", "y", "z"], "label": ["b", "b", "a"]})
     evaluation = evaluate.evaluate(Fixed([[0.6, 0.4, 0], [0.9, 0.1, 0], [1, 0, 0]]), table)
     assert list(evaluation.mistakes()["text"]) == ["y", "x"]
-
-
-def saved(root: Path, name: str, right: list[bool], prefix: str = "r") -> None:
-    label = np.where(np.arange(len(right)) % 2, "good", "bad")
-    predicted = np.where(right, label, "other")
-    frame = pd.DataFrame({"id": [f"{prefix}{i}" for i in range(len(right))], "label": label,
-                          "predicted": predicted})  # fmt: skip
-    metrics = {"accuracy": float(np.mean(right)), "n": len(right), "split": "test"}
-    runs.save(name, metrics=metrics, predictions=frame, root=root)
-
-
-def test_runs_are_compared_in_pairs_on_common_rows(tmp_path):
-    saved(tmp_path, "best", [True] * 20)
-    saved(tmp_path, "worse", [True] * 10 + [False] * 10)
-    saved(tmp_path, "near", [True] * 19 + [False])
-    saved(tmp_path, "elsewhere", [True] * 15 + [False] * 5, prefix="other")
-    scores, tests = evaluate.compare(runs.list_runs(tmp_path))
-    assert list(scores["model"]) == ["best", "near", "elsewhere", "worse"]
-    rows = {row.worse.split("-")[-1]: row for row in tests.itertuples()}
-    assert set(rows) == {"near", "worse"}
-    # Ten rows that only the better one gets right: 2 / 2**10, and twice that after Holm.
-    assert rows["worse"].p == pytest.approx(2 / 2**10)
-    assert rows["worse"].p_holm == pytest.approx(4 / 2**10)
-    assert (rows["worse"].only_better, rows["worse"].only_worse) == (10, 0)
-    assert rows["near"].p_holm == 1
-
-
-def test_equal_ids_of_different_data_are_no_pair(tmp_path):
-    saved(tmp_path, "a", [True] * 4)
-    frame = pd.DataFrame({"id": ["r0", "r1"], "label": ["x", "y"], "predicted": ["x", "x"]})
-    runs.save("b", metrics={"accuracy": 0.5}, predictions=frame, root=tmp_path)
-    runs.save("c", metrics={}, root=tmp_path)
-    _, tests = evaluate.compare(runs.list_runs(tmp_path))
-    assert len(tests) == 0

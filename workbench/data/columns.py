@@ -76,7 +76,7 @@ def usable_rows(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFr
     if dropped := int((~is_text).sum()):
         warn(f"{dropped} of {len(table)} rows of {name} have no text and are left out.")
     table = table[is_text]
-    ids = _plain(table["id"]) if "id" in table else pd.Series(dtype=object)
+    ids = plain_names(table["id"]) if "id" in table else pd.Series(dtype=object)
     ids = ids.reindex(table.index).fillna(pd.Series(range(len(table)), table.index).map(str))
     split = splits.standard_split(table, name)
     labels = _label_names(table["label"], split, name).reindex(table.index)
@@ -90,7 +90,7 @@ def usable_rows(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFr
     return table[labelled], table[for_adaptation].assign(label=None)
 
 
-def _plain(values: pd.Series) -> pd.Series:
+def plain_names(values: pd.Series) -> pd.Series:
     """Those that are not missing, as strings; 1.0 is 1, as integers with gaps are often stored."""
     values = values.dropna().map(str).astype(object).str.strip()
     values = values[~values.str.lower().isin(("", "nan", "<na>"))]
@@ -114,7 +114,7 @@ def _unique(ids: pd.Series) -> list[str]:
 
 def _label_names(labels: pd.Series, split: pd.Series, name: str) -> pd.Series:
     """Class names of the rows that have one."""
-    names = _plain(labels)
+    names = plain_names(labels)
     several = labels.map(lambda label: isinstance(label, (list, tuple, set, dict, np.ndarray)))
     if several.any() or (len(names) and names.str.fullmatch(r"\[.*\]").all()):
         raise UserError(

@@ -6,9 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["explain", "plots"],
     submod_attrs={
-        "scores": [
-            "Evaluation", "compare", "confusion", "evaluate", "holm", "log_loss", "mcnemar",
-            "metrics", "wilson",
-        ],
+        "comparison": ["compare", "holm", "max_t", "mcnemar"],
+        "scores": ["Evaluation", "confusion", "evaluate", "log_loss", "metrics", "wilson"],
     },
-)  # fmt: skip
+)

@@ -1,17 +1,60 @@
-"""Two runs, text by text: what both predicted, where they differ, whether that is luck."""
+"""Which of several models is better: on the rows that they share, corrected for many tests."""
 
+import hashlib
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from workbench.errors import UserError
 from workbench.evaluation import scores
 
-MOST = 12  # runs among which the two best comparable ones are looked for
+ROW = ["id", "text", "label", "copy"]  # what must agree for two predictions to be of one row
+LIMIT = 12  # runs of the highest accuracy among which a pair to show is looked for
+SCORES = ["accuracy", "accuracy_low", "accuracy_high", "macro_f1", "n", "split"]
+TESTS = [
+    "a", "b", "n", "accuracy_a", "accuracy_b", "difference", "only_a", "only_b", "p", "p_adjusted",
+]  # fmt: skip
+
+
+# --- two models -----------------------------------------------------------------------------------
+
+
+def mcnemar(a: "scores.Evaluation | pd.DataFrame", b: "scores.Evaluation | pd.DataFrame") -> dict:
+    """Exact McNemar test on the rows that both have predicted (McNemar 1947).
+
+    Rows are paired by their id; where an id repeats, both must have the same rows in one order.
+
+    Returns
+    -------
+    dict : ``only_a`` and ``only_b`` (rows that only one got right), ``n`` and the two-sided ``p``.
+
+    Raises
+    ------
+    UserError : the rows cannot be paired.
+    """
+    a, b = (_rows(getattr(x, "predictions", x)) for x in (a, b))
+    if a["id"].equals(b["id"]):
+        both = a.merge(b, left_index=True, right_index=True, suffixes=("_a", "_b"))
+    elif a["id"].duplicated().any() or b["id"].duplicated().any():
+        raise UserError("Ids repeat, so the rows cannot be paired: give each row an id of its own.")
+    else:
+        both = a.merge(b, on="id", suffixes=("_a", "_b"))
+    if both.empty or (both["label_a"] != both["label_b"]).any():
+        raise UserError("The two have been tested on different data: ids or labels do not agree.")
+    return _exact(both["right_a"], both["right_b"])
+
+
+def _exact(right_a: pd.Series, right_b: pd.Series) -> dict:
+    from scipy.stats import binomtest
+
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    p = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+    return {"only_a": only_a, "only_b": only_b, "n": len(right_a), "p": p}
 
 
 def paired(a, b) -> pd.DataFrame:
-    """The texts that both runs predicted, a row each, in the order of `a`.
+    """The rows that both runs predicted, in the order of `a`; id, text and label agree.
 
     Columns: id, text, label; for each of the two (``_a``, ``_b``) predicted, right, and the
     probability p of what was predicted and p_label of the true class.
@@ -20,72 +63,236 @@ def paired(a, b) -> pd.DataFrame:
     ------
     UserError : a sentence on why the two cannot be compared.
     """
-    one, other = _answers(a), _answers(b)
-    both = one.merge(other.drop(columns="text"), on="id", suffixes=("_a", "_b"))
-    if both.empty:
+    one, other = run_rows(a), run_rows(b)
+    if not set(one["id"]) & set(other["id"]):
         raise UserError(
             f"{a.name} and {b.name} have no text in common: they were tested on different data."
         )
-    if (both["label_a"] != both["label_b"]).any():
+    if _contradict(one, other):
         raise UserError(
-            f"{a.name} and {b.name} cannot be compared: the same ids carry other labels, "
+            f"{a.name} and {b.name} cannot be compared: the same ids carry other texts or labels, "
             "so they were tested on different data."
         )
-    return both.drop(columns="label_b").rename(columns={"label_a": "label"})
+    return one.merge(other, on=ROW, suffixes=("_a", "_b")).drop(columns="copy")
 
 
-def _answers(run) -> pd.DataFrame:
+def _contradict(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether an id that both have stands for different rows."""
+    rows, others = (table.set_index(ROW).index for table in (one, other))
+    shared = len(rows.intersection(others))
+    same_id = one["id"].isin(other["id"]).sum(), other["id"].isin(one["id"]).sum()
+    return same_id != (shared, shared)
+
+
+def run_rows(run) -> pd.DataFrame:
+    """The predictions of a run, checked: the columns of `paired`, and which copy of a row it is.
+
+    Raises
+    ------
+    UserError : there are none, or they cannot be used.
+    """
+    of = f"of {run.name} ({run.path.name})"
     try:
-        table = run.predictions()
+        return _rows(run.predictions())
     except FileNotFoundError as error:
-        raise UserError(f"{run.name} ({run.path.name}) kept no predictions.") from error
+        raise UserError(f"There are no predictions {of}.") from error
+    except UserError as error:
+        raise UserError(f"The predictions {of} cannot be paired: {error}") from error
     except (OSError, ValueError) as error:
-        raise UserError(f"The predictions of {run.name} ({run.path.name}) are broken.") from error
-    if {"id", "label", "predicted"} - {*table} or table["id"].duplicated().any():
-        raise UserError(
-            f"The predictions of {run.name} ({run.path.name}) cannot be paired: they need the "
-            "columns id, label and predicted, and every id once."
-        )
-    p = table.filter(regex="^p_")
-    own = [p.get(f"p_{label}", {}).get(row, float("nan")) for row, label in table["label"].items()]
-    text = table["text"] if "text" in table else "(text of id " + table["id"].astype(str) + ")"
-    return pd.DataFrame(
-        {"id": table["id"], "text": text, "label": table["label"], "predicted": table["predicted"],
-         "right": table["label"] == table["predicted"], "p": p.max(axis=1), "p_label": own}
+        raise UserError(f"The predictions {of} are broken.") from error
+
+
+def _rows(table: pd.DataFrame) -> pd.DataFrame:
+    if missing := {"id", "label", "predicted"} - {*table}:
+        raise UserError(f"they lack the columns {', '.join(sorted(missing))}.")
+    ids = scores.plain_names(table["id"].reset_index(drop=True))
+    if len(ids) < len(table):
+        raise UserError("some rows have no id.")
+    text = table["text"].astype(str).to_numpy() if "text" in table else "(text of id " + ids + ")"
+    label, predicted = (scores.class_names(table[c]) for c in ("label", "predicted"))
+    rows = pd.DataFrame(
+        {"id": ids, "text": text, "label": label, "predicted": predicted,
+         "right": label == predicted, "p": table.filter(regex="^p_").max(axis=1).to_numpy(),
+         "p_label": scores.label_probabilities(table).to_numpy()}
     )  # fmt: skip
+    return rows.assign(copy=rows.groupby(ROW[:3]).cumcount())
+
+
+def test_set(predictions: pd.DataFrame) -> str:
+    """A digest of the rows (id, text and label) in any order: equal digests, equal rows."""
+    rows = _rows(predictions)[ROW[:3]]
+    lines = sorted(map(repr, rows.itertuples(index=False, name=None)))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def shared_scores(a, b) -> pd.DataFrame:
+    """Accuracy, macro F1 and loss of two runs, both counted on the rows of `paired`.
+
+    Returns
+    -------
+    A `pandas.DataFrame` with the rows A, B and "A − B"; its attribute ``attrs["n"]`` says how many
+    rows were counted.
+    """
+    ids = paired(a, b)["id"]
+    found = [
+        scores.metrics(table[scores.plain_names(table["id"]).isin(ids)])
+        for table in (a.predictions(), b.predictions())
+    ]
+    table = pd.DataFrame(found, index=["A", "B"])[["accuracy", "macro_f1", "loss"]]
+    table.loc["A − B"] = table.loc["A"] - table.loc["B"]
+    table.attrs["n"] = len(ids)
+    return table
 
 
 def disagreements(both: pd.DataFrame, kind: str = "") -> pd.DataFrame:
-    """The rows of `paired` with two answers; `kind`: "A" or "B" (only it is right), "neither"."""
+    """Rows of `paired` predicted differently; `kind`: "A" or "B" (only it is right), "neither"."""
     differ = both[both["predicted_a"] != both["predicted_b"]]
     if kind == "neither":
         return differ[~differ["right_a"] & ~differ["right_b"]]
     return differ[differ[f"right_{kind.lower()}"]] if kind else differ
 
 
-def describe(both: pd.DataFrame) -> str:
-    """The exact McNemar test of the rows of `paired`, in words."""
-    a, b = (both[["id", "label", f"predicted_{s}"]].set_axis(["id", "label", "predicted"], axis=1)
-            for s in "ab")  # fmt: skip
-    test = scores.mcnemar(a, b)
+def describe(both: pd.DataFrame, p_adjusted: float | None = None) -> str:
+    """The exact McNemar test of the rows of `paired`, in words.
+
+    Parameters
+    ----------
+    p_adjusted : the p of `compare`, where the pair was picked out of several runs.
+    """
+    test = _exact(both["right_a"], both["right_b"])
     if not test["only_a"] + test["only_b"]:
-        return f"Of {test['n']} texts A and B get the same ones right: nothing to tell them apart."
-    p = "p < 0.001" if test["p"] < 0.001 else f"p = {test['p']:.3f}"
-    luck = "unlikely to be luck" if test["p"] < 0.05 else "luck explains that well"
+        return f"A and B get the same ones of {test['n']} texts right: nothing tells them apart."
+    decisive = test["p"] if p_adjusted is None else p_adjusted
+    adjusted = "" if p_adjusted is None else f", {_p(p_adjusted)} adjusted for all pairs of runs"
+    meaning = "significant at 5%" if decisive < 0.05 else "these rows cannot tell which is better"
     return (
         f"Of {test['n']} texts A is right on {test['only_a']} where B is wrong, B on "
-        f"{test['only_b']} where A is wrong; {p} (exact McNemar test): {luck}."
+        f"{test['only_b']} where A is wrong; {_p(test['p'])} (exact McNemar test){adjusted}: "
+        f"{meaning}."
     )
 
 
-def best_pair(found: list) -> list:
-    """The two runs of highest accuracy that can be compared and do not give the same answers."""
-    scored = [run for run in found if isinstance(run.metrics.get("accuracy"), int | float)]
-    ranked = sorted(scored, key=lambda run: -run.metrics["accuracy"])
-    for a, b in combinations(ranked[:MOST], 2):
-        try:
-            if len(disagreements(paired(a, b))):
-                return [a, b]
-        except UserError:
-            continue
-    return []
+def _p(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+# --- many models ----------------------------------------------------------------------------------
+
+
+def compare(found: list) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Set runs side by side, and test each pair that predicted the same rows of the same data.
+
+    Parameters
+    ----------
+    found : `runs.Run` objects.
+
+    Returns
+    -------
+    Two `pandas.DataFrame`. The scores, highest accuracy first; only where ``test_set`` is equal
+    were they counted on the same rows. And the tests, a row a pair: the accuracies on the ``n``
+    rows that both predicted, the exact McNemar ``p``, and ``p_adjusted`` for all pairs (`max_t`).
+    """
+    found = sorted(found, key=lambda run: -_accuracy(run))
+    rows = [_rows_if_usable(run) for run in found]
+    table = pd.DataFrame(
+        {"model": run.name, "notebook": run.info.get("notebook") or "",
+         **{name: run.metrics.get(name) for name in SCORES},
+         "test_set": "" if own is None else run.info.get("test_set") or test_set(own),
+         "run": run.path.name}
+        for run, own in zip(found, rows, strict=True)
+    )  # fmt: skip
+    usable = [i for i, own in enumerate(rows) if own is not None]
+    pairs = [
+        (i, j) for i, j in combinations(usable, 2)
+        if table.loc[i, "test_set"] == table.loc[j, "test_set"] or not _contradict(rows[i], rows[j])
+    ]  # fmt: skip
+    columns = [rows[i].set_index(ROW)["right"].rename(i).astype(float) for i in usable]
+    right = pd.concat(columns, axis=1) if columns else pd.DataFrame()
+    names = [run.path.name for run in found]
+    tests = {
+        (i, j): {"a": names[i], "b": names[j], **_test(right[[i, j]].dropna())} for i, j in pairs
+    }
+    tests = {pair: test for pair, test in tests.items() if test["n"]}
+    adjusted = max_t(right, list(tests))
+    for test, p_adjusted in zip(tests.values(), adjusted, strict=True):
+        # Drawn signs are an estimate; it never goes below the exact value of the pair itself.
+        test["p_adjusted"] = max(test["p"], p_adjusted)
+    return table, pd.DataFrame(tests.values(), columns=TESTS)
+
+
+def _accuracy(run) -> float:
+    accuracy = pd.to_numeric(run.metrics.get("accuracy"), errors="coerce")
+    return -1.0 if accuracy is None or np.isnan(accuracy) else float(accuracy)
+
+
+def _rows_if_usable(run) -> pd.DataFrame | None:
+    try:
+        return run_rows(run)
+    except UserError:
+        return None
+
+
+def _test(right: pd.DataFrame) -> dict:
+    a, b = (right[column].astype(bool) for column in right)
+    means = {"accuracy_a": a.mean(), "accuracy_b": b.mean(), "difference": a.mean() - b.mean()}
+    return means | _exact(a, b)
+
+
+def max_t(right: pd.DataFrame, pairs: list[tuple], draws: int = 9_999, seed: int = 0) -> np.ndarray:
+    """P-values of the differences between `pairs` of models, adjusted for all of them.
+
+    Each draw turns the sign of a row's differences, in all pairs at once, by chance, and keeps the
+    largest statistic (difference by its standard error): so the correlation between pairs counts.
+    Step-down, two-sided (Westfall and Young 1993; Romano and Wolf 2005). A single pair alone would
+    give McNemar's exact test.
+
+    Parameters
+    ----------
+    right : a row a text, a column a model: 1 where it is right, 0 where not, NaN where not tested.
+    pairs : two columns of `right` each.
+    """
+    if not pairs:
+        return np.array([])
+    # Rows on which the same models are right turn together: a binomial number of signs.
+    patterns, counts = np.unique(right.fillna(-1).to_numpy(np.int8), axis=0, return_counts=True)
+    columns = {column: patterns[:, i] for i, column in enumerate(right)}
+    pattern_differences = np.stack(
+        [(columns[a] - columns[b]) * ((columns[a] >= 0) & (columns[b] >= 0)) for a, b in pairs], 1
+    ).astype(np.float32)
+    scale = np.sqrt(np.maximum(counts @ np.abs(pattern_differences), 1)).astype(np.float32)
+    observed = np.abs(counts @ pattern_differences) / scale
+    order, random = np.argsort(-observed), np.random.default_rng(seed)
+    as_large = np.zeros(len(pairs))
+    for start in range(0, draws, 1000):
+        size = (min(1000, draws - start), len(counts))
+        signs = (2 * random.binomial(counts, 0.5, size) - counts).astype(np.float32)
+        drawn = np.abs(signs @ pattern_differences) / scale
+        # The largest of a pair and of all whose observed statistic is smaller.
+        largest = np.maximum.accumulate(drawn[:, order[::-1]], axis=1)[:, ::-1]
+        as_large += (largest >= observed[order] - 1e-4).sum(axis=0)
+    adjusted = np.empty(len(pairs))
+    adjusted[order] = np.maximum.accumulate((1 + as_large) / (1 + draws))
+    return adjusted
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Holm's step-down correction for several tests (Holm 1979), in the order given."""
+    p, order = np.asarray(p_values), np.argsort(p_values)
+    adjusted = np.empty(len(p))
+    steps = (p[order] * np.arange(len(p), 0, -1)).clip(max=1)
+    adjusted[order] = np.maximum.accumulate(steps)
+    return adjusted.tolist()
+
+
+def best_pair(found: list) -> tuple[list, float]:
+    """The two runs of highest accuracy that can be compared and differ, and their adjusted p.
+
+    Returns an empty list where there is no such pair.
+    """
+    ranked = sorted((run for run in found if _accuracy(run) >= 0), key=lambda run: -_accuracy(run))
+    tests = compare(ranked[:LIMIT])[1].query("only_a + only_b > 0")
+    by_name = {run.path.name: run for run in ranked}
+    if tests.empty:
+        return [], 1.0
+    first = tests.iloc[0]
+    return [by_name[first["a"]], by_name[first["b"]]], float(first["p_adjusted"])

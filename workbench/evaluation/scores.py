@@ -1,9 +1,12 @@
-"""How good a model is, how sure we are of it, and whether another is really better."""
+"""How good a model is, and how sure we are of it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+
+from workbench.data.columns import plain_names
+from workbench.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -18,11 +21,10 @@ class Evaluation:
         return [column[2:] for column in self.predictions if column.startswith("p_")]
 
     def mistakes(self, n: int = 3) -> pd.DataFrame:
-        """The `n` wrong predictions that the model was surest of."""
-        table = self.predictions
-        wrong = table[table["label"] != table["predicted"]]
-        sureness = wrong[[f"p_{c}" for c in self.classes]].max(axis=1)
-        chosen = wrong.assign(probability=sureness).nlargest(n, "probability")
+        """The `n` wrong predictions of the highest probability."""
+        wrong = self.predictions.query("label != predicted")
+        confidence = wrong[[f"p_{c}" for c in self.classes]].max(axis=1)
+        chosen = wrong.assign(probability=confidence).nlargest(n, "probability")
         return chosen[["text", "label", "predicted", "probability"]].reset_index(drop=True)
 
 
@@ -31,15 +33,21 @@ def evaluate(model, table: pd.DataFrame, split: str = "test") -> Evaluation:
 
     Metrics: accuracy with its 95% Wilson interval, macro-averaged precision, recall and F1, the
     log loss (nats), the number of rows `n` and the split's name.
+
+    Raises
+    ------
+    UserError : there is no row, or a row without a label.
     """
-    probabilities = model.predict_proba(list(table["text"]))
-    classes = [str(c) for c in model.classes_]
+    label = class_names(table["label"])
+    probabilities = np.asarray(model.predict_proba(list(table["text"])))
+    classes = class_names(model.classes_)
+    ids = plain_names(pd.Series(table["id"].to_numpy())) if "id" in table else pd.Series(dtype=str)
     predictions = pd.DataFrame(
         {
-            "id": table["id"].to_numpy() if "id" in table else np.arange(len(table)).astype(str),
+            "id": [ids.get(row, str(row)) for row in range(len(table))],
             "text": table["text"].to_numpy(),
-            "label": table["label"].astype(str).to_numpy(),
-            "predicted": np.asarray(classes)[probabilities.argmax(axis=1)],
+            "label": label,
+            "predicted": classes[probabilities.argmax(axis=1)],
             "split": split,
         }
     )
@@ -50,18 +58,36 @@ def evaluate(model, table: pd.DataFrame, split: str = "test") -> Evaluation:
     return Evaluation(metrics(predictions) | {"split": split}, predictions)
 
 
+def class_names(labels) -> np.ndarray:
+    """Labels as strings, so that 1, 1.0 and "1" are one class.
+
+    Raises
+    ------
+    UserError : there are no labels, or one is missing.
+    """
+    labels = pd.Series(np.asarray(labels, dtype=object))
+    names = plain_names(labels)
+    if labels.empty:
+        raise UserError("There is nothing to score: the table has no rows.")
+    if missing := len(labels) - len(names):
+        raise UserError(
+            f"{missing} of {len(labels)} rows have no label: leave them out before you score."
+        )
+    return names.to_numpy(dtype=object)
+
+
 def metrics(predictions: pd.DataFrame) -> dict[str, float]:
     """The scores of a table with the columns label, predicted and ``p_<class>``."""
     from sklearn.metrics import precision_recall_fscore_support
 
-    label, predicted = predictions["label"], predictions["predicted"]
+    label, predicted = class_names(predictions["label"]), class_names(predictions["predicted"])
     precision, recall, f1, _ = precision_recall_fscore_support(
         label, predicted, average="macro", zero_division=0
     )
-    accuracy = float((label == predicted).mean())
-    low, high = wilson(int((label == predicted).sum()), len(label))
+    hits = int((label == predicted).sum())
+    low, high = wilson(hits, len(label))
     return {
-        "accuracy": accuracy, "accuracy_low": low, "accuracy_high": high,
+        "accuracy": hits / len(label), "accuracy_low": low, "accuracy_high": high,
         "macro_f1": float(f1), "macro_precision": float(precision), "macro_recall": float(recall),
         "loss": log_loss(predictions), "n": len(label),
     }  # fmt: skip
@@ -69,11 +95,17 @@ def metrics(predictions: pd.DataFrame) -> dict[str, float]:
 
 def log_loss(predictions: pd.DataFrame) -> float:
     """Mean negative log probability of the true class; a class never seen counts as 1e-12."""
-    columns = {c: i for i, c in enumerate(predictions.filter(regex="^p_").columns)}
-    matrix = predictions[list(columns)].to_numpy(dtype=float)
-    own = [columns.get(f"p_{label}", -1) for label in predictions["label"]]
-    p = np.array([matrix[row, c] if c >= 0 else 0.0 for row, c in enumerate(own)])
+    p = label_probabilities(predictions).fillna(0)
     return float(-np.log(p.clip(1e-12, 1)).mean())
+
+
+def label_probabilities(predictions: pd.DataFrame) -> pd.Series:
+    """The probability that each row gives to its true class; NaN for a class never seen."""
+    table = predictions.filter(regex="^p_")
+    names = pd.Index(plain_names(pd.Series([c[2:] for c in table], dtype=object)))
+    column = names.get_indexer(class_names(predictions["label"]))
+    padded = np.column_stack([table.to_numpy(dtype=float), np.full(len(table), np.nan)])
+    return pd.Series(padded[np.arange(len(table)), column], index=predictions.index)
 
 
 def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -84,33 +116,6 @@ def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def mcnemar(a: "Evaluation | pd.DataFrame", b: "Evaluation | pd.DataFrame") -> dict[str, float]:
-    """Exact McNemar test on the rows that both have predicted (McNemar 1947).
-
-    Returns ``only_a`` and ``only_b`` (rows that only one got right), ``n`` and the two-sided ``p``.
-    """
-    from scipy.stats import binomtest
-
-    a, b = (x.predictions if isinstance(x, Evaluation) else x for x in (a, b))
-    both = a.merge(b, on="id", suffixes=("_a", "_b"))
-    right_a, right_b = (both[f"label_{s}"] == both[f"predicted_{s}"] for s in "ab")
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    differ = only_a + only_b
-    p = float(binomtest(only_a, differ).pvalue) if differ else 1.0
-    return {"only_a": only_a, "only_b": only_b, "n": len(both), "p": p}
-
-
-def holm(p_values: list[float]) -> list[float]:
-    """Holm's step-down correction for several tests (Holm 1979), in the order given."""
-    order = np.argsort(p_values)
-    adjusted = np.empty(len(p_values))
-    highest = 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, p_values[index] * (len(p_values) - rank)))
-        adjusted[index] = highest
-    return [float(p) for p in adjusted]
-
-
 def confusion(evaluation: Evaluation) -> pd.DataFrame:
     """Counts with the true class in the rows and the predicted class in the columns."""
     table = evaluation.predictions
@@ -118,49 +123,3 @@ def confusion(evaluation: Evaluation) -> pd.DataFrame:
     counts = pd.crosstab(table["label"], table["predicted"])
     counts = counts.reindex(index=classes, columns=classes, fill_value=0)
     return counts.rename_axis(index="true", columns="predicted")
-
-
-def compare(found: list) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Set runs side by side, and test each against the best one that predicted the same rows.
-
-    Parameters
-    ----------
-    found : `runs.Run` objects.
-
-    Returns
-    -------
-    Two `pandas.DataFrame`: the scores, best first, and the exact McNemar tests, Holm corrected.
-    """
-    found = sorted(found, key=lambda run: -(run.metrics.get("accuracy") or 0))
-    names = ["accuracy", "accuracy_low", "accuracy_high", "macro_f1", "n", "split"]
-    scores = [
-        {"model": run.name, "notebook": run.info.get("notebook") or ""}
-        | {name: run.metrics.get(name) for name in names}
-        | {"run": run.path.name}
-        for run in found
-    ]
-    tables = {run.path: run.predictions() for run in found if _has_predictions(run)}
-    tests = []
-    for i, worse in enumerate(found):
-        for better in found[:i]:
-            if better.path in tables and worse.path in tables:
-                pair = tables[better.path], tables[worse.path]
-                if _same_rows(*pair):
-                    names = {"better": better.path.name, "worse": worse.path.name}
-                    tests.append(names | mcnemar(*pair))
-                    break
-    for test, corrected in zip(tests, holm([t["p"] for t in tests]), strict=True):
-        test["p_holm"] = corrected
-    columns = ["better", "worse", "only_a", "only_b", "n", "p", "p_holm"]
-    renamed = {"only_a": "only_better", "only_b": "only_worse"}
-    return pd.DataFrame(scores), pd.DataFrame(tests, columns=columns).rename(columns=renamed)
-
-
-def _has_predictions(run) -> bool:
-    return (run.path / "predictions.parquet").exists()
-
-
-def _same_rows(a, b) -> bool:
-    """Rows in common, and the same truth in them: equal ids of two corpora are no pair."""
-    both = a[["id", "label"]].merge(b[["id", "label"]], on="id")
-    return len(both) > 0 and bool((both["label_x"] == both["label_y"]).all())

@@ -75,6 +75,7 @@ def save(
         "name": name, "notebook": notebook, "parameters": parameters, "versions": versions(),
         "seed": parameters.get("SEED", parameters.get("seed")), "device": device(),
         "git": _git_revision(), "seconds": seconds, "time": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "test_set": _test_set(predictions),
     }  # fmt: skip
     folder = root_folder(root)
     try:
@@ -148,6 +149,16 @@ def _write(folder: Path, info: dict, metrics: dict, predictions, history, model)
         predictions.to_parquet(folder / "predictions.parquet", index=False)
     if model is not None:
         model.save(folder / "model")
+
+
+def _test_set(predictions) -> str | None:
+    """A digest of the rows, by which runs on the same ones are known; None without ids."""
+    from workbench.evaluation import comparison
+
+    try:
+        return None if predictions is None else comparison.test_set(predictions)
+    except UserError:
+        return None
 
 
 def _publish(partial: Path, folder: Path, name: str) -> Path:

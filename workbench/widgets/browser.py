@@ -75,12 +75,14 @@ class RunBrowser(base.Shown):
 
     def still(self) -> dict:
         table = listed(self.found, "accuracy").head(MOST)
-        pair = self.selected() if len(self._value) == 2 else comparison.best_pair(self.found)
+        pair, p_adjusted = self.selected(), None
+        if len(pair) != 2:
+            pair, p_adjusted = comparison.best_pair(self.found)
         markup = _broken_html(self.broken) + table_html(table, [run.path.name for run in pair])
         if len(self.found) > MOST:
             markup += f"<p>The best {MOST} of {len(self.found)} runs.</p>"
         if pair:
-            markup += comparison_html(*pair) + _first_disagreements(*pair)
+            markup += comparison_html(*pair, p_adjusted) + _first_disagreements(*pair)
         return {"text/html": markup, "text/plain": _formatted(table).to_string(index=False)}
 
     def _tell(self) -> None:
@@ -194,46 +196,41 @@ def curves(selected: list[Run]):
 # --- two runs -------------------------------------------------------------------------------------
 
 
-def comparison_html(a: Run, b: Run) -> str:
-    """Who A and B are, their scores with the differences, and the test in words."""
-    table = listed([a, b]).set_index("run")[["accuracy", "macro_f1", "loss"]]
-    table = table.loc[[a.path.name, b.path.name]]
-    table.index = [f"A: {a.name}", f"B: {b.name}"]
-    table.loc["A − B"] = table.iloc[0] - table.iloc[1]
+def comparison_html(a: Run, b: Run, p_adjusted: float | None = None) -> str:
+    """The scores of A and B on the rows that both predicted, their differences, and the test."""
+    try:
+        both, table = comparison.paired(a, b), comparison.shared_scores(a, b)
+    except UserError as error:
+        return _styled(f"<p>{base.status_line(str(error), 'bad')}</p>")
     shown = table.map(lambda v: "–" if pd.isna(v) else f"{v:.3f}")
     shown.loc["A − B"] = ["–" if pd.isna(v) else f"{v:+.3f}" for v in table.loc["A − B"]]
-    try:
-        told = base.status_line(comparison.describe(comparison.paired(a, b)))
-    except UserError as error:
-        told = base.status_line(str(error), "bad")
-    return _styled(_table(shown) + f"<p>{told}</p>")
+    shown.index = [f"A: {a.name}", f"B: {b.name}", "A − B"]
+    head = f"<p>On the {len(both)} texts that both predicted:</p>"
+    line = base.status_line(comparison.describe(both, p_adjusted))
+    return _styled(head + _table(shown) + f"<p>{line}</p>")
 
 
 def tests_html(selected: list[Run]) -> str:
-    """Several runs: each against the best one that predicted the same texts, Holm corrected."""
+    """Several runs: all pairs that predicted the same texts, corrected for their number."""
     if len(selected) < 3:
         return base.status_line("Select two runs to compare them, or more (with Ctrl or Shift).")
     _, tests = evaluation.compare(selected)
     if tests.empty:
         return base.status_line("No two of the selected runs can be compared.")
     letters = {run.path.name: f"{_letter(i)}: {run.name}" for i, run in enumerate(selected)}
-    tests["better"], tests["worse"] = tests["better"].map(letters), tests["worse"].map(letters)
-    for column in ("p", "p_holm"):
-        tests[column] = ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in tests[column]]
-    tests.columns = [
-        "better",
-        "worse",
-        "only better right",
-        "only worse right",
-        "n",
-        "p",
-        "p (Holm)",
-    ]
-    tests.index = [""] * len(tests)
+    shown = tests.map(lambda v: f"{v:.3f}" if isinstance(v, float) else v)
+    shown[["a", "b"]] = tests[["a", "b"]].map(letters.get)
+    shown["difference"] = tests["difference"].map("{:+.3f}".format)
+    for column in ("p", "p_adjusted"):
+        shown[column] = ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in tests[column]]
+    shown.columns = ["first", "second", "n", "accuracy of first", "of second", "difference",
+                     "only first right", "only second right", "p", "p, all pairs"]  # fmt: skip
+    shown.index = [""] * len(shown)
     head = (
-        "<p>Each run against the best one that predicted the same texts, exact McNemar tests:</p>"
+        "<p>All pairs, on the n texts that both predicted: exact McNemar tests, and p adjusted "
+        "for all of them (max-T).</p>"
     )
-    return _styled(head + _table(tests))
+    return _styled(head + _table(shown))
 
 
 def example_html(row: pd.Series, a: Run, b: Run) -> str:
