@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import nbformat
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -125,15 +124,6 @@ def test_each_illness_has_a_switch_that_cures_it(taught, ill, cure):
 def test_every_switch_changes_the_curve(taught, switch):
     plain, turned = Switchboard(taught).train()[0], Switchboard(taught, **switch).train()[0]
     assert abs(plain[-1]["loss"] - turned[-1]["loss"]) > 1e-3
-
-
-@pytest.mark.parametrize("data", switchboard.CHOICES["data"])
-def test_both_classes_are_on_the_plane(data):
-    points, labels = toy.make_points(data, 200, 0)
-    assert points.shape == (200, 2)
-    assert 80 <= labels.sum() <= 120
-    assert np.abs(points.mean(axis=0)).max() < 0.3
-    assert (np.abs(points) < toy.RANGE).mean() > 0.95
 
 
 def test_a_training_is_quick_enough_to_play_with(taught):

@@ -29,6 +29,7 @@ class Attempt(threading.Thread):
 
     Attributes
     ----------
+    step, steps : how many are done and how many there will be, as far as they were reported.
     learned : whether there is a model.
     waits : whether it waits until another training has stopped.
     """
@@ -38,6 +39,7 @@ class Attempt(threading.Thread):
         self.number, self.history = number, History()
         self.error: BaseException | None = None
         self.stop_requested, self.waits = threading.Event(), True
+        self.step = self.steps = 0
         self.learned, self._result = False, ("Stopped before anything was learned.", "bad")
         self._work, self._begun, self._seconds = work, time.perf_counter(), 0.0
 
@@ -87,11 +89,8 @@ class Attempt(threading.Thread):
             if key in row and row["step"] <= earlier:
                 self.history.clear()
         self.history.append(row)
-
-    def progress(self) -> tuple[int, int]:
-        """Steps done and steps in all, as far as they were reported."""
-        known = next((row for row in reversed(self.history) if "steps" in row), None)
-        return (known["step"], known["steps"]) if known else (0, 0)
+        if "steps" in row:
+            self.step, self.steps = row["step"], row["steps"]
 
     def elapsed(self) -> float:
         """Seconds that it has trained; before that, seconds that it has waited."""
@@ -104,14 +103,13 @@ class Attempt(threading.Thread):
         """
         if not self.is_alive():
             return self._result
-        done, steps = self.progress()
         if self.stop_requested.is_set():
             return "Stopping …", "plain"
         if self.waits:
             return f"Waiting until another training has stopped … {_clock(self.elapsed())}", "plain"
-        if not done:
+        if not self.step:
             return f"Preparing … {_clock(self.elapsed())}", "plain"
-        return self._pace(done, steps, texts), "plain"
+        return self._pace(texts), "plain"
 
     def _describe(self, info: dict) -> tuple[str, str]:
         if info.get("stopped"):
@@ -122,13 +120,13 @@ class Attempt(threading.Thread):
             return "Stopped; what was learned so far is kept.", "good"
         return f"Trained in {_clock(self.elapsed())}.", "good"
 
-    def _pace(self, done: int, steps: int, texts: int) -> str:
+    def _pace(self, texts: int) -> str:
         import psutil
 
-        elapsed, last = self.elapsed(), self.history[-1]
+        step, steps, elapsed, last = self.step, self.steps, self.elapsed(), self.history[-1]
         epochs = steps * last["epoch"] / last["step"] if last.get("epoch") and last["step"] else 0
         words = [f"epoch {last['epoch']:.1f} of {epochs:g}"] if epochs else []
-        words += [f"step {done} of {steps}", f"{_clock((steps - done) * elapsed / done)} left"]
+        words += [f"step {step} of {steps}", f"{_clock((steps - step) * elapsed / step)} left"]
         if epochs and texts:
             words.append(f"{texts * last['epoch'] / elapsed:,.0f} texts a second")
         words.append(f"{psutil.Process().memory_info().rss / 2**30:.1f} GiB of memory")

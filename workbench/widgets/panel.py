@@ -239,8 +239,8 @@ class _Controls:
             panel, running = self._panel, self._panel.running()
             self._train.disabled, self._stop.disabled = running, not running
             if panel.attempts:
-                done, steps = panel.attempts[-1].progress()
-                self._bar.max, self._bar.value = max(steps, 1), done
+                last = panel.attempts[-1]
+                self._bar.max, self._bar.value = max(last.steps, 1), last.step
             self._status.value = base.status_line(*panel.status())
             self._reading.value = base.status_line(panel.value.reading() if panel.value else "")
             now = (running, panel.metric, panel.attempts[-1:])

@@ -14,37 +14,37 @@ from workbench.models import toy
 from workbench.training.history import History
 from workbench.widgets import base, keys
 
+
+class Switch(NamedTuple):
+    """A setting of the training loop: its name on the board, its default and its choices."""
+
+    label: str
+    default: object
+    choices: tuple
+
+
 _PENALTIES = (0.0, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
+_RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 GROUPS = {
     "Points and network": {
-        "data": toy.POINTS,
-        "activation": ("ReLU", "tanh", "sigmoid"),
-        "depth": (1, 2, 3, 4, 6, 8),
-        "hidden": (2, 4, 8, 16, 32, 64),
+        "data": Switch("points", "two moons", toy.POINTS),
+        "activation": Switch("activation", "ReLU", ("ReLU", "tanh", "sigmoid")),
+        "depth": Switch("layers", 2, (1, 2, 3, 4, 6, 8)),
+        "hidden": Switch("neurons", 32, (2, 4, 8, 16, 32, 64)),
     },
     "Steps": {
-        "optimiser": ("sgd", "momentum", "adam", "adamw"),
-        "learning_rate": (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
-        "clip": (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
-        "batch_norm": (False, True),
+        "optimiser": Switch("optimiser", "adam", ("sgd", "momentum", "adam", "adamw")),
+        "learning_rate": Switch("learning rate", 0.003, _RATES),
+        "clip": Switch("clip at", 0.0, (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)),
+        "batch_norm": Switch("batch norm", False, (False, True)),
     },
     "Regularisation": {
-        "l1": _PENALTIES,
-        "l2": _PENALTIES,
-        "dropout": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+        "l1": Switch("L1", 0.0, _PENALTIES),
+        "l2": Switch("L2", 0.0, _PENALTIES),
+        "dropout": Switch("dropout", 0.0, (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)),
     },
 }
-CHOICES = {name: choices for group in GROUPS.values() for name, choices in group.items()}
-DEFAULTS = {
-    "data": "two moons", "activation": "ReLU", "depth": 2, "hidden": 32,
-    "optimiser": "adam", "learning_rate": 0.003, "clip": 0.0, "batch_norm": False,
-    "l1": 0.0, "l2": 0.0, "dropout": 0.0,
-}  # fmt: skip
-LABELS = {
-    "data": "points", "depth": "layers", "hidden": "neurons", "clip": "clip at",
-    "learning_rate": "learning rate", "batch_norm": "batch norm", "l1": "L1", "l2": "L2",
-    "sgd": "gradient descent", "adam": "Adam", "adamw": "AdamW",
-}  # fmt: skip
+SWITCHES = {name: switch for group in GROUPS.values() for name, switch in group.items()}
 MEASURES = {
     "loss": ("loss", "training"), "validation_loss": ("loss", "validation"),
     "accuracy": ("accuracy", "training"), "validation_accuracy": ("accuracy", "validation"),
@@ -68,7 +68,7 @@ class Switchboard(base.Shown):
     Parameters
     ----------
     train : ``train(sets, epochs=…, start=…, **switches)`` → (torch network, `History`); sets is (x,
-        y, validation x, validation y), the switches are those of `DEFAULTS` without ``data``, 0 is
+        y, validation x, validation y), the switches are those of `SWITCHES` without ``data``, 0 is
         off, and ``activation`` arrives as a class of `torch.nn`. The History has one row an epoch
         with step, loss, accuracy, validation_loss and validation_accuracy.
     settings : where the switches stand at the start; `value` has all of them.
@@ -87,7 +87,8 @@ class Switchboard(base.Shown):
     result = Any()
 
     def __init__(self, train: Callable, *, seed: int = 0, **settings) -> None:
-        super().__init__(value=DEFAULTS | _checked(settings))
+        defaults = {name: switch.default for name, switch in SWITCHES.items()}
+        super().__init__(value=defaults | _checked(settings))
         self.seed, self._function = seed, train
         self._lock, self._busy = threading.Lock(), False
 
@@ -98,8 +99,9 @@ class Switchboard(base.Shown):
     def change(self, **settings) -> None:
         """Turn switches; a thread trains, and of what is turned meanwhile only the last counts."""
         self.value = self.value | _checked(settings)
+        last = self.result
         with self._lock:
-            if self._busy or (self.result and self.result[::4] == (self.value, "")):
+            if self._busy or (last and last.settings == self.value and not last.error):
                 return
             self._busy = True
         threading.Thread(target=self._follow, daemon=True).start()
@@ -118,7 +120,7 @@ class Switchboard(base.Shown):
         widgets = base.toolkit()
         if self.result is None:
             self._show(self.value)
-        controls = {name: _control(widgets, name, self.value[name]) for name in CHOICES}
+        controls = {name: _control(widgets, name, self.value[name]) for name in SWITCHES}
         for name, control in controls.items():
             control.observe(lambda change, name=name: self.change(**{name: change.new}), "value")
         groups = [
@@ -175,25 +177,26 @@ class Switchboard(base.Shown):
 
 def _checked(settings: dict) -> dict:
     for name, setting in settings.items():
-        if name not in CHOICES:
-            raise unknown("switch", name, CHOICES)
-        if setting not in CHOICES[name]:
-            raise unknown(f"position of the switch {name},", setting, map(str, CHOICES[name]))
+        if name not in SWITCHES:
+            raise unknown("switch", name, SWITCHES)
+        if setting not in (choices := SWITCHES[name].choices):
+            raise unknown(f"position of the switch {name},", setting, map(str, choices))
     return settings
 
 
-def _label(x) -> str:
-    if isinstance(x, str):
-        return LABELS.get(x, x)
-    return "on" if x is True else "off" if x == 0 else f"{x:g}"
+def _say(setting) -> str:
+    if isinstance(setting, str):
+        return {"sgd": "gradient descent", "adam": "Adam", "adamw": "AdamW"}.get(setting, setting)
+    return "on" if setting is True else "off" if setting == 0 else f"{setting:g}"
 
 
 def _control(widgets, name: str, setting):
     few = isinstance(setting, str | bool)
     kind = widgets.Dropdown if few else partial(widgets.SelectionSlider, continuous_update=False)
     return kind(
-        options=[(_label(choice), choice) for choice in CHOICES[name]], value=setting,
-        description=_label(name), style={"description_width": "85px"}, layout={"width": "auto"},
+        options=[(_say(choice), choice) for choice in SWITCHES[name].choices], value=setting,
+        description=SWITCHES[name].label, style={"description_width": "85px"},
+        layout={"width": "auto"},
     )  # fmt: skip
 
 
@@ -202,42 +205,36 @@ def _figure(result: Result, seed: int):
     from plotly.subplots import make_subplots
 
     figure = make_subplots(1, 2, column_widths=[0.55, 0.45])
-    colours = [[0, plots.COLOURS[0]], [0.5, "#f2f2f2"], [1, plots.COLOURS[1]]]
+    left, right = {"row": 1, "col": 1}, {"row": 1, "col": 2}
+    plane, (points, labels) = result.boundary, toy.make_points(result.settings["data"], 120, seed)
     figure.add_heatmap(
-        x=result.boundary.columns, y=result.boundary.index, z=result.boundary.round(3),
-        zmin=0, zmax=1, colorscale=colours, opacity=0.6, zsmooth="best",
-        colorbar={"title": "p(1)"}, row=1, col=2,
+        x=plane.columns, y=plane.index, z=plane.round(3), zmin=0, zmax=1, opacity=0.6,
+        colorscale=[plots.COLOURS[0], "#f2f2f2", plots.COLOURS[1]], zsmooth="best",
+        colorbar={"title": "p(1)"}, **right,
     )  # fmt: skip
-    points, labels = toy.make_points(result.settings["data"], 120, seed)
     for label in (0, 1):
         x, y = points[labels == label].T
         marker = {"symbol": plots.MARKERS[label], "color": plots.COLOURS[label], "size": 7,
                   "line": {"color": "white", "width": 1}}  # fmt: skip
-        figure.add_scatter(
-            x=x, y=y, mode="markers", name=f"class {label}", marker=marker, row=1, col=2
-        )
-    if result.before:
-        grey = {"color": "rgba(128,128,128,.7)", "width": 1.5}
-        _add_curves(figure, result.before.history, "before: ", grey)
-    _add_curves(figure, result.history)
+        figure.add_scatter(x=x, y=y, mode="markers", name=f"class {label}", marker=marker, **right)
+    drawn = [("", result)] if result.before is None else [("before: ", result.before), ("", result)]
+    for prefix, each in drawn:
+        for i, key in enumerate(("loss", "validation_loss")):
+            x, y = each.history.column(key)
+            line = {"color": plots.COLOURS[i], "dash": plots.DASHES[2 - 2 * i]}
+            line |= {"color": "rgba(128,128,128,.7)", "width": 1.5} if prefix else {}
+            name = prefix + MEASURES[key][1]
+            figure.add_scatter(x=x, y=y, name=name, mode="lines", line=line, **left)
     losses = [loss for loss in result.history.column("validation_loss")[1] if loss is not None]
     top = min(max(1.0, 1.2 * losses[-1]), 5.0) if losses else 1.0
-    figure.update_xaxes(title={"text": "epoch", "standoff": 5}, row=1, col=1)
-    figure.update_yaxes(title="loss (nats)", range=[0, top], row=1, col=1)
-    figure.update_xaxes(range=[-toy.RANGE, toy.RANGE], row=1, col=2)
-    figure.update_yaxes(range=[-toy.RANGE, toy.RANGE], row=1, col=2)
+    figure.update_xaxes(title={"text": "epoch", "standoff": 5}, **left)
+    figure.update_yaxes(title="loss (nats)", range=[0, top], **left)
+    figure.update_xaxes(range=[-toy.RANGE, toy.RANGE], **right)
+    figure.update_yaxes(range=[-toy.RANGE, toy.RANGE], **right)
     return figure.update_layout(
         title="Loss in each epoch, and where the network says 1 (orange)", uirevision="kept",
         legend={"orientation": "h", "y": -0.2}, height=400, margin={"b": 90},
     )  # fmt: skip
-
-
-def _add_curves(figure, history: History, prefix: str = "", look: dict | None = None) -> None:
-    for i, key in enumerate(("loss", "validation_loss")):
-        x, y = history.column(key)
-        line = {"color": plots.COLOURS[i], "dash": plots.DASHES[2 - 2 * i]} | (look or {})
-        name = prefix + MEASURES[key][1]
-        figure.add_scatter(x=x, y=y, name=name, mode="lines", line=line, row=1, col=1)
 
 
 def _numbers(result: Result) -> str:
@@ -245,7 +242,7 @@ def _numbers(result: Result) -> str:
     rows = {"now": result.history[-1], "before": {}}
     if result.before:
         earlier, now = result.before.settings, result.settings
-        turned = [f"{_label(n)} {_label(earlier[n])}" for n in now if earlier[n] != now[n]]
+        turned = [f"{SWITCHES[n].label} {_say(earlier[n])}" for n in now if earlier[n] != now[n]]
         rows = {"now": rows["now"], f"before: {', '.join(turned)}": result.before.history[-1]}
     frame = pd.DataFrame(rows).T.reindex(columns=list(MEASURES))
     frame.columns = pd.MultiIndex.from_tuples(MEASURES.values())
