@@ -348,10 +348,13 @@ def test_two_trainings_never_overlap_though_the_first_ignores_stop(shown):
     wait(lambda: Stubborn.running == 1)
     waiting = second.start()
     assert slow.stop_requested.is_set()
+    time.sleep(0.2)
     wait(lambda: "Waiting until another training has stopped" in second.status()[0])
     assert second.run() is second.model, "a second start is the one that waits"
     assert not slow.is_alive()
     assert waiting.learned
+    assert slow.seconds > 1.5
+    assert 0 < waiting.seconds < 0.1, "waiting is not training"
     assert (Stubborn.at_once, len(second.attempts)) == (1, 1)
     assert first.model.classes_ == ["bad", "good"], "what the first had learned is kept"
 

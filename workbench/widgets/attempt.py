@@ -31,6 +31,7 @@ class Attempt(threading.Thread):
     ----------
     step, steps : how many are done and how many there will be, as far as they were reported.
     learned : whether there is a model.
+    seconds : how long it took, 0 until it has ended.
     waits : whether it waits until another training has stopped.
     """
 
@@ -41,7 +42,7 @@ class Attempt(threading.Thread):
         self.stop_requested, self.waits = threading.Event(), True
         self.step = self.steps = 0
         self.learned, self._result = False, ("Stopped before anything was learned.", "bad")
-        self._work, self._begun, self._seconds = work, time.perf_counter(), 0.0
+        self._work, self._begun, self.seconds = work, time.perf_counter(), 0.0
 
     def start(self) -> None:
         """Ask the training that was started last to stop, and begin when none runs."""
@@ -58,12 +59,12 @@ class Attempt(threading.Thread):
             with self._turn(), stopping.stoppable(self.stop_requested):
                 with history.listening(self._log):
                     info = getattr(work(), "training_info_", {})
-                self.learned, self._seconds = True, self.elapsed()
-                self._result = self._describe(info)
+                self.learned, self._result = True, self._describe(info)
         except stopping.Stopped:
             pass
         except BaseException as error:
             self.error, self._result = error, (base.error_message(error), "bad")
+        self.seconds = self.elapsed()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -94,7 +95,7 @@ class Attempt(threading.Thread):
 
     def elapsed(self) -> float:
         """Seconds that it has trained; before that, seconds that it has waited."""
-        return self._seconds or time.perf_counter() - self._begun
+        return self.seconds or time.perf_counter() - self._begun
 
     def status(self, texts: int = 0) -> tuple[str, str]:
         """Where it is or how it ended, and whether that is good or bad news.
