@@ -1,11 +1,12 @@
 import random
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from workbench import evaluation, models, runs
-from workbench.errors import UserError
+from workbench.errors import DataWarning, UserError
 from workbench.runs import lesson
 
 
@@ -30,6 +31,24 @@ def test_start_fixes_the_seeds():
         lesson.start("x", "smoke", 5)
         draws.append((random.random(), np.random.rand()))  # noqa: NPY002
     assert draws[0] == draws[1]
+
+
+def test_a_note_is_printed_once_a_cell(monkeypatch, capsys):
+    shell = type("Shell", (), {"execution_count": 1})
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    with warnings.catch_warnings():
+        lesson.start("x", "smoke")
+        for shell.execution_count in (1, 1, 2):
+            warnings.warn("Two rows are left out.", DataWarning, stacklevel=1)
+    assert capsys.readouterr().out == 2 * "Note: Two rows are left out.\n"
+
+
+def test_many_classes_are_not_taken_for_numbers_to_predict():
+    texts, labels = [f"text {i}" for i in range(60)], [f"class {i % 31}" for i in range(60)]
+    with warnings.catch_warnings(record=True) as found:
+        lesson.start("x", "smoke")
+        models.build("logistic").fit(texts, labels)
+    assert [str(each.message) for each in found] == []
 
 
 def test_a_record_is_a_run_and_a_row_of_the_scores(reviews):

@@ -3,11 +3,12 @@
 import os
 import random
 import warnings
+from functools import cache
 
 import numpy as np
 
 from workbench import runs
-from workbench.errors import unknown
+from workbench.errors import DataWarning, unknown
 from workbench.runs.notebooks import PROFILES
 
 
@@ -73,18 +74,22 @@ def verdict(right: bool | None, hint: str = "") -> bool:
 
 
 def _quieten() -> None:
-    """Notes in one line, no progress bars that a saved notebook would keep."""
-    from workbench.errors import DataWarning
+    """Notes in one line, once a cell; no progress bars that a saved notebook would keep."""
+    from IPython import get_ipython
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    # scikit-learn takes many classes of few texts each for numbers to predict, or for a mistake.
+    for message in ("The number of unique classes", "The least populated class"):
+        warnings.filterwarnings("ignore", message, UserWarning)
 
     shown = warnings.showwarning
+    note = cache(lambda cell, message: print(f"Note: {message}"))
 
     def show(message, category, *rest, **options):
         if issubclass(category, DataWarning):
-            print(f"Note: {message}")
+            note(getattr(get_ipython(), "execution_count", 0), str(message))
         else:
             shown(message, category, *rest, **options)
 
