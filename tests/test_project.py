@@ -184,6 +184,40 @@ def test_notebooks_keep_the_form(path):
     assert 4 <= len(values) <= 12
 
 
+def own_imports(cells: list) -> tuple[ast.AST, dict[str, object]]:
+    """The code of a notebook, and what it takes from the package by name."""
+    source = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    tree, names = compile(source, "notebook", "exec", flags), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "workbench":
+            exec(ast.unparse(node), names)
+    return tree, names
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_every_name_of_the_package_in_a_notebook_exists(path):
+    """`module.attribute`, in the code and between backticks in the prose."""
+    found = nbformat.read(path, 4).cells
+    tree, names = own_imports(found)
+    named = {(n.value.id, n.attr) for n in ast.walk(tree)
+             if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)}  # fmt: skip
+    prose = "\n".join(cell.source for cell in found if cell.cell_type == "markdown")
+    named |= set(re.findall(r"`(?:workbench\.)?(\w+)\.(\w+)", prose))
+    own = sorted((name, attribute) for name, attribute in named if name in names)
+    assert len(own) > 10
+    missing = [f"{name}.{each}" for name, each in own if not hasattr(names[name], each)]
+    assert not missing
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_no_notebook_variable_hides_a_module(path):
+    tree, names = own_imports(nbformat.read(path, 4).cells)
+    assigned = {n.id for n in ast.walk(tree)
+                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
+    assert assigned.isdisjoint(names), sorted(assigned.intersection(names))
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_each_exercise_has_its_check_and_its_solution(path):
     exercises, checks, solutions = (cells(path, t) for t in ("exercise", "check", "solution"))
