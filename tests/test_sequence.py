@@ -161,3 +161,24 @@ def test_a_person_s_own_file_goes_through_every_notebook(tmp_path):
     assert list(results["notebooks"]) == STEMS
     for name in STEMS:
         assert "<script>alert(" not in (out / f"{name}.html").read_text(encoding="utf-8"), name
+
+
+@pytest.mark.parametrize(("classes", "domains"), [(20, 2), (150, 1)])
+def test_many_classes_go_through_every_notebook(tmp_path, classes, domains):
+    """Short texts with a long tail: nothing fails, warns or loses a class on the way."""
+    lines = ["text,label,domain"]
+    for c in range(classes):
+        for i in range(domains * max(6, 30 - c)):
+            domain = f"place{i % domains}"
+            lines.append(f"post {i} on thing{c} and topic{c % 7} at {domain},class {c:03},{domain}")
+    path, out = tmp_path / "many.csv", tmp_path / "out"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    results = execute(out, "--data", str(path), "--jobs", "2")
+    assert list(results["notebooks"]) == STEMS
+    for name in STEMS:
+        cells = nbformat.read(out / f"{name}.ipynb", as_version=4).cells
+        written = [o.text for c in cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
+        assert not written, f"{name}: {written[0][:300]}"
+    for run in runs.list_runs(out / "runs"):
+        if run.name == "naive-bayes":
+            assert run.predictions().filter(regex="^p_").shape[1] == classes
