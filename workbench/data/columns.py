@@ -1,5 +1,6 @@
 """Which column is what, which rows can be used, and what their labels and ids are."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ LABEL_COLUMNS = (
     "label", "labels", "sentiment", "class", "category", "target", "polarity", "rating", "stars",
     "score", "coarse_label", "标签", "类别", "情感",
 )  # fmt: skip
+MISSING = ("", "nan", "<na>")  # as cells of a CSV
 COLUMNS = ("id", "text", "label", "domain", "language")  # of what `load` returns
 
 
@@ -92,9 +94,11 @@ def usable_rows(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFr
 
 def plain_names(values: pd.Series) -> pd.Series:
     """Those that are not missing, as strings; 1.0 is 1, as integers with gaps are often stored."""
-    values = values.dropna().map(str).astype(object).str.strip()
-    values = values[~values.str.lower().isin(("", "nan", "<na>"))]
-    return values.str.replace(r"^([+-]?\d+)\.0+$", r"\1", regex=True)
+    values = values.dropna().map(str)
+    names = {value: re.sub(r"^([+-]?\d+)\.0+$", r"\1", value.strip()) for value in values.unique()}
+    return values.map(
+        {v: name for v, name in names.items() if name.lower() not in MISSING}
+    ).dropna()
 
 
 def _unique(ids: pd.Series) -> list[str]:

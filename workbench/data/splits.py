@@ -47,12 +47,13 @@ def standard_split(table: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _words(values: pd.Series) -> pd.Series:
-    return values.fillna("").map(str).str.strip().str.lower()
+    words = {value: str(value).strip().lower() for value in values.unique()}
+    return values.map(words).where(values.notna(), "")
 
 
 def arrange(table: pd.DataFrame, name: str, seed: int) -> pd.DataFrame:
     """Labelled rows with every split, without repeats across splits and without rare classes."""
-    given = set(table["split"])
+    given, table = set(table["split"]), table.assign(key=_key(table["text"]))
     if not given & {"validation", "test"}:
         table = _without_rare_classes(_without_repeats(table.assign(split="train"), name), name)
         table = _cut(_cut(table, 0.2, "test", seed), 0.125, "validation", seed)
@@ -75,8 +76,8 @@ def arrange(table: pd.DataFrame, name: str, seed: int) -> pd.DataFrame:
 
 def note_overlap(labelled: pd.DataFrame, unlabeled: pd.DataFrame, name: str) -> None:
     """Count the unlabelled texts that are test texts: adapting to them is transductive."""
-    test = labelled.loc[labelled["split"] == "test"]
-    if overlap := int(_key(unlabeled).isin(_key(test)).sum()):
+    test_texts = labelled.loc[labelled["split"] == "test", "key"]
+    if overlap := int(_key(unlabeled["text"]).isin(test_texts).sum()):
         warn(
             f"{overlap} of {len(unlabeled)} unlabeled texts of {name} stand in the test split too: "
             "a model that adapts to them has seen test texts, without their labels."
@@ -111,7 +112,7 @@ def _without_rare_classes(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _without_repeats(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    repeated = _key(table).duplicated()
+    repeated = table["key"].duplicated()
     if repeated.any():
         warn(f"{int(repeated.sum())} repeated texts of {name} are left out: none is in two splits.")
     return table[~repeated]
@@ -119,9 +120,10 @@ def _without_repeats(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _without_leaks(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Keep the test set whole: what stands in it leaves training and validation."""
-    key, leaked = _key(table), pd.Series(False, index=table.index)
+    leaked = pd.Series(False, table.index)
     for split, later in (("train", ("validation", "test")), ("validation", ("test",))):
-        leaked |= (table["split"] == split) & key.isin(key[table["split"].isin(later)])
+        later_texts = table.loc[table["split"].isin(later), "key"]
+        leaked |= (table["split"] == split) & table["key"].isin(later_texts)
     if leaked.any():
         warn(
             f"{int(leaked.sum())} training or validation texts of {name} stand in a later split "
@@ -132,10 +134,10 @@ def _without_leaks(table: pd.DataFrame, name: str) -> pd.DataFrame:
     return table[~leaked]
 
 
-def _key(table: pd.DataFrame) -> pd.Series:
+def _key(texts: pd.Series) -> pd.Series:
     # A copy that differs in case or spacing is a leak just the same. Upper case first: casefold
     # alone leaves two spellings of a few letters, such as the dotless i.
-    return table["text"].map(lambda text: " ".join(text.upper().casefold().split()))
+    return texts.map(lambda text: " ".join(text.upper().casefold().split()))
 
 
 def _cut(table: pd.DataFrame, share: float, split: str, seed: int) -> pd.DataFrame:
@@ -145,7 +147,7 @@ def _cut(table: pd.DataFrame, share: float, split: str, seed: int) -> pd.DataFra
     if train.groupby(keys).size().min() < MIN_ROWS:
         keys = ["label"]  # a group of two or three has nothing to give away
     shuffled = train.sample(frac=1, random_state=seed)
-    groups = shuffled[~_key(shuffled).duplicated()].groupby(keys, sort=False)
+    groups = shuffled.drop_duplicates("key").groupby(keys, sort=False)
     size = groups["text"].transform("size")
     # Half to even, as `round` does.
     moved = groups.cumcount() < (size * share).round().clip(lower=1).where(size > 2, 0)
