@@ -215,6 +215,22 @@ def test_a_class_without_training_rows_is_left_out(load):
     assert sizes(corpus) == {"train": 40, "validation": 10, "test": 4}
 
 
+@pytest.mark.filterwarnings("ignore::workbench.errors.DataWarning")
+@pytest.mark.parametrize("seed", range(8))
+def test_classes_are_counted_once_more_after_the_cut(tmp_path, seed):
+    """A copy of a text that went to validation leaves training, and may be half of a class."""
+    train = [*((text, "a") for text in TEXTS[:3]), *((text, "b") for text in TEXTS[3:6])]
+    train += [(text, "c") for text in (TEXTS[0], TEXTS[3])]
+    train += [(text, "d") for text in TEXTS[6:20]]
+    test = [(text, label) for text, label in zip(TEXTS[40:], "abcd" * 5, strict=True)]
+    for name, rows in (("train", train), ("test", test)):
+        path = tmp_path / f"{name}.csv"
+        pd.DataFrame(rows, columns=["text", "label"]).to_csv(path, index=False)
+    corpus = data.load(tmp_path, seed=seed)
+    in_training = Counter(corpus["train"]["label"])
+    assert all(in_training[label] >= 2 for label in corpus["test"]["label"])
+
+
 @pytest.mark.parametrize("classes", [2, 20, 150])
 def test_many_classes_with_a_long_tail(load, classes):
     counts = [max(5, 200 // (i + 1)) for i in range(classes)]

@@ -71,7 +71,7 @@ def _find(columns: Sequence[str], usual: Sequence[str], name: str) -> str:
 
 def usable_rows(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Labelled and unlabelled rows, without those that have no text or no label."""
-    is_text = table["text"].map(lambda text: isinstance(text, str) and bool(text.strip()))
+    is_text = np.array([isinstance(text, str) and bool(text.strip()) for text in table["text"]])
     texts = table.loc[is_text, "text"]
     if pd.to_numeric(texts, errors="coerce").notna().all():
         raise UserError(f"The text column of {name} holds no text: choose another column.")

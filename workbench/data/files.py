@@ -146,14 +146,17 @@ def _parse(text: str, separator: str, dialect: dict) -> tuple[list[list[str]], i
             start, line = line + 1, reader.line_num
             if len(row) < 2 and not "".join(row).strip():
                 continue  # a blank line
-            header = rows[0] if rows else row
+            multiline = start if line > start else multiline
+            rows.append(row)
+            header = rows[0]
+            if len(row) == len(header):
+                continue
             if any(field.strip() for field in row[len(header) :] + header[len(row) :]):
                 raise ValueError(
                     f"line {start} has {len(row)} fields under {len(header)} columns; put fields "
                     f"that contain {separator!r} or a line break between double quotes"
                 )
-            multiline = start if line > start else multiline
-            rows.append(row[: len(header)] + [""] * (len(header) - len(row)))
+            rows[-1] = (row + [""] * len(header))[: len(header)]
     except csv.Error as error:
         raise ValueError(
             f"line {line + 1} begins a field with double quotes that do not match; double each "

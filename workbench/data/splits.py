@@ -137,7 +137,8 @@ def _without_leaks(table: pd.DataFrame, name: str) -> pd.DataFrame:
 def _key(texts: pd.Series) -> pd.Series:
     # A copy that differs in case or spacing is a leak just the same. Upper case first: casefold
     # alone leaves two spellings of a few letters, such as the dotless i.
-    return texts.map(lambda text: " ".join(text.upper().casefold().split()))
+    keys = [" ".join(text.upper().casefold().split()) for text in texts]
+    return pd.Series(keys, texts.index, dtype=object)
 
 
 def _cut(table: pd.DataFrame, share: float, split: str, seed: int) -> pd.DataFrame:
