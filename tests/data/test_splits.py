@@ -1,5 +1,6 @@
 """Splits are read as they are meant, share no text, and keep every class that they name."""
 
+import json
 import re
 import warnings
 from collections import Counter
@@ -76,6 +77,25 @@ def test_what_a_split_column_may_not_hold(load, values, sentence):
 
 def test_columns_that_are_no_splits(load):
     assert sizes(load(split=[""] * 60)) == sizes(load(set=list("abcdef") * 10)) == sizes(load())
+
+
+@pytest.mark.parametrize("domains", [[None] * 60, [None, None, "shop", "shop"] * 15])
+def test_rows_without_a_domain_reach_every_split(tmp_path, domains):
+    table = pd.DataFrame(
+        {"text": TEXTS, "label": YES_NO, "domain": pd.Series(domains, dtype=object)}
+    )
+    table.to_parquet(tmp_path / "own.parquet")
+    for part in data.load(tmp_path / "own.parquet").values():
+        assert set(part["domain"]) == set(domains)
+
+
+def test_a_split_column_of_lists_is_refused(tmp_path):
+    lines = [
+        {"text": text, "label": y, "split": ["a"]} for text, y in zip(TEXTS, YES_NO, strict=True)
+    ]
+    (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(UserError, match=r"60 of 60 rows .* have the split"):
+        data.load(tmp_path / "own.jsonl")
 
 
 def test_the_name_of_a_file_goes_before_a_column(tmp_path):

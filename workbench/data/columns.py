@@ -93,7 +93,10 @@ def usable_rows(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFr
 
 
 def plain_names(values: pd.Series) -> pd.Series:
-    """Those that are not missing, as strings; 1.0 is 1, as integers with gaps are often stored."""
+    """The values that are not missing, as strings without spaces around them.
+
+    ``1.0`` becomes ``"1"``: integers beside missing values are often stored as floats.
+    """
     values = values.dropna().map(str)
     names = {value: re.sub(r"^([+-]?\d+)\.0+$", r"\1", value.strip()) for value in values.unique()}
     return values.map(

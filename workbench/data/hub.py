@@ -9,9 +9,9 @@ from urllib.parse import urlparse
 
 @cache
 def offline() -> bool:
-    """True without a network; from then on the hub's libraries only look at what is here.
+    """True without a network; from then on the hub's libraries look in their cache only.
 
-    Left alone they retry five times, for half a minute, before they say so. ``HF_HUB_OFFLINE`` and
+    Left alone they retry five times, for half a minute, before they give up. ``HF_HUB_OFFLINE`` and
     ``HF_ENDPOINT`` are obeyed; behind a proxy nothing is probed, because only the proxy can tell.
     """
     from huggingface_hub import constants
@@ -33,7 +33,7 @@ def offline() -> bool:
 def _go_offline() -> None:
     from huggingface_hub import constants
 
-    # The variable is read once, at import: whoever is imported already has to be told.
+    # The variable is read once, at import: in what is imported already it is set by hand.
     os.environ["HF_HUB_OFFLINE"] = "1"
     constants.HF_HUB_OFFLINE = True
     if "datasets" in sys.modules:

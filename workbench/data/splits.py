@@ -47,8 +47,8 @@ def standard_split(table: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _words(values: pd.Series) -> pd.Series:
-    words = {value: str(value).strip().lower() for value in values.unique()}
-    return values.map(words).where(values.notna(), "")
+    words = values.where(values.notna(), "").map(str)
+    return words.map({word: word.strip().lower() for word in words.unique()})
 
 
 def arrange(table: pd.DataFrame, name: str, seed: int) -> pd.DataFrame:
@@ -145,10 +145,10 @@ def _cut(table: pd.DataFrame, share: float, split: str, seed: int) -> pd.DataFra
     """Move `share` of the different training texts to `split`, stratified by label and domain."""
     train = table[table["split"] == "train"]
     keys = ["label", "domain"] if "domain" in table else ["label"]
-    if train.groupby(keys).size().min() < MIN_ROWS:
+    if train.groupby(keys, dropna=False).size().min() < MIN_ROWS:
         keys = ["label"]  # a group of two or three has nothing to give away
     shuffled = train.sample(frac=1, random_state=seed)
-    groups = shuffled.drop_duplicates("key").groupby(keys, sort=False)
+    groups = shuffled.drop_duplicates("key").groupby(keys, sort=False, dropna=False)
     size = groups["text"].transform("size")
     # Half to even, as `round` does.
     moved = groups.cumcount() < (size * share).round().clip(lower=1).where(size > 2, 0)
