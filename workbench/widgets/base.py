@@ -68,14 +68,15 @@ def toolkit():
 
     Raises
     ------
-    UserError : it is missing; the sentence says where to install it.
+    UserError : it or anywidget is missing; the sentence says where to install them.
     """
     try:
+        import anywidget  # noqa: F401
         import ipywidgets
     except ImportError as error:
         raise UserError(
-            "The widgets need ipywidgets in the environment of this kernel and in that of "
-            "JupyterLab: pip install ipywidgets anywidget, then reload the page."
+            "The widgets need ipywidgets and anywidget, in the environment of this kernel and in "
+            "that of JupyterLab: pip install ipywidgets anywidget, then reload the page."
         ) from error
     return ipywidgets
 
@@ -88,12 +89,6 @@ def escape(text: object) -> str:
 def error_message(error: BaseException) -> str:
     """An error in words: a person's mistake by its sentence, anything else with its type."""
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-
-
-def table_html(frame) -> str:
-    """A `pandas.DataFrame` as an escaped table; what is wider than the page scrolls."""
-    markup = frame.to_html(border=0, escape=True, na_rep="–")
-    return f'<div style="overflow-x:auto">{markup}</div>'
 
 
 def status_line(text: str, kind: str = "plain") -> str:

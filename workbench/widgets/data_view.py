@@ -12,21 +12,15 @@ from workbench.widgets import base, keys
 from workbench.widgets.dropzone import drop_zone
 from workbench.widgets.tables import table
 
-SHOWN, LONGEST, CLASSES, LOOKED_AT = 5, 160, 30, 1000
+SHOWN, LONGEST, CLASSES = 5, 160, 30
+SAMPLE = 1000  # texts from which lengths and language are estimated
 GUESSED, UPLOAD = "(found by its name)", "Choose a file, or drop one here"
 
 
 def view(picker):
     """Where the data comes from, its columns, and what is in it."""
     w = base.toolkit()
-    wide = {"style": {"description_width": "100px"}, "layout": {"width": "400px"}}
-    bundled = w.Dropdown(description="Bundled", **wide)
-    other = w.Text(description="File or hub", placeholder="path, folder or hub:NAME, then Enter",
-                   continuous_update=False, **wide)  # fmt: skip
-    columns = {
-        "text_column": w.Dropdown(description="Text column", **wide),
-        "label_column": w.Dropdown(description="Label column", **wide),
-    }
+    bundled, other, columns = _controls(w)
     status, content = w.HTML(), w.HTML()
     busy = []  # the controls are being set to the state: their changes are no choices
 
@@ -47,7 +41,7 @@ def view(picker):
         try:
             work()
         except Exception as error:
-            outcome = (_for_the_widget(error), "bad")
+            outcome = (_error_line(error), "bad")
         show_choice()
         status.value = base.status_line(*outcome)
 
@@ -74,26 +68,38 @@ def view(picker):
     ]))  # fmt: skip
 
 
+def _controls(w) -> tuple:
+    wide = {"style": {"description_width": "100px"}, "layout": {"width": "400px"}}
+    bundled = w.Dropdown(description="Bundled", **wide)
+    other = w.Text(description="File or hub", placeholder="path, folder or hub:NAME, then Enter",
+                   continuous_update=False, **wide)  # fmt: skip
+    columns = {
+        "text_column": w.Dropdown(description="Text column", **wide),
+        "label_column": w.Dropdown(description="Label column", **wide),
+    }
+    return bundled, other, columns
+
+
 def summary(chosen: dict, dataset, notes: list[str]) -> str:
     """What is in a data set: sizes, classes, lengths, repeats, language, notes, some rows."""
     tables = {name: data.frame(part) for name, part in dataset.items()}
     labelled = {name: part for name, part in tables.items() if name != "unlabeled"}
     everything = pd.concat(tables.values())
     remarks = [language(everything), *notes]
-    said = "".join(f"<li>{base.escape(each)}</li>" for each in remarks)
+    items = "".join(f"<li>{base.escape(each)}</li>" for each in remarks)
     return (
         table(sizes(tables), f"{chosen['source']}: rows, words and repeats")
         + _bars(classes(labelled))
-        + f'<ul style="line-height:1.4">{said}</ul>'
-        + table(preview(tables["train"]), "Some training rows", widest="text")
+        + f'<ul style="line-height:1.4">{items}</ul>'
+        + table(preview(tables["train"]), "Some training rows", wrap="text")
     )
 
 
 def sizes(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Rows and repeated texts of each split, and the words of a text told from a sample."""
+    """Rows and repeated texts of each split, and the words of a text, counted in a sample."""
     rows = {}
     for name, part in tables.items():
-        some = data.sample(part, LOOKED_AT)
+        some = data.sample(part, SAMPLE)
         words = some["text"].map(lambda t: len(text.tokenize(t)))
         rows[name] = {
             "rows": len(part), "words in a text (median)": int(words.median()),
@@ -112,11 +118,11 @@ def classes(labelled: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def language(part: pd.DataFrame) -> str:
-    """The languages as a column names them, or else the script of the letters."""
+    """The languages that a column names, or else the scripts of the letters, and how words end."""
     if "language" in part and part["language"].notna().any():
         counts = part["language"].value_counts()
         return "Language: " + ", ".join(f"{name} ({n} rows)" for name, n in counts.items()) + "."
-    sample = "".join(data.sample(part, LOOKED_AT)["text"].str[:500])
+    sample = "".join(data.sample(part, SAMPLE)["text"].str[:500])
     scripts = Counter(
         unicodedata.name(c, "unknown").split()[0].title() for c in sample if c.isalpha()
     )
@@ -132,9 +138,8 @@ def preview(part: pd.DataFrame) -> pd.DataFrame:
     """The first rows, cut to a readable length."""
     cut = part.head(SHOWN).copy()
     cut["text"] = [t if len(t) <= LONGEST else f"{t[:LONGEST]}…" for t in cut["text"]]
-    return cut[[c for c in ("id", "text", "label", "domain", "language") if c in cut]].set_index(
-        "id"
-    )
+    cut = cut.set_index("id")
+    return cut[[c for c in ("text", "label", "domain", "language") if c in cut]]
 
 
 def _bars(counts: pd.DataFrame) -> str:
@@ -163,9 +168,9 @@ def _show_state(picker, bundled, columns: dict) -> None:
         control.value = chosen
 
 
-def _for_the_widget(error: Exception) -> str:
-    """Columns are named here by the dropdowns, and not on the command line."""
-    said = base.error_message(error)
-    if not isinstance(error, UserError):
-        return said
-    return said.split(": name one with -p ")[0] + ": choose it below." if " -p " in said else said
+def _error_line(error: Exception) -> str:
+    """An error in words: here columns are named in the dropdowns, not with -p as in a command."""
+    message = base.error_message(error)
+    if isinstance(error, UserError) and " -p " in message:
+        return message.split(": name one with -p ")[0] + ": choose it below."
+    return message

@@ -107,7 +107,7 @@ def comparison(picker) -> str:
         for entry in [models.CATALOGUE[name]]
     ]  # fmt: skip
     caption = f"{len(picker.texts or ())} texts, each model with its own settings"
-    return table(pd.DataFrame(rows).set_index("model"), caption, widest="suits")
+    return table(pd.DataFrame(rows).set_index("model"), caption, wrap="suits")
 
 
 def own(name: str, setting: str) -> str:

@@ -15,7 +15,7 @@ from traitlets import Any, Enum, Tuple, link
 from workbench.errors import UserError, unknown
 from workbench.evaluation import curves, plots
 from workbench.training.history import History
-from workbench.widgets import base, keys
+from workbench.widgets import base, keys, tables
 from workbench.widgets.attempt import Attempt
 
 SECONDS = 0.25  # between two redraws, or longer: a redraw may cost a hundredth of the time
@@ -167,7 +167,7 @@ class TrainingPanel(base.Shown):
         bundle = plots.Renderer().to_mimebundle(go.Figure(self.chart()).to_dict())
         words = f"{self.status()[0]} {self.value.reading()}".strip()
         rows = self.value.frame()
-        table = base.table_html(rows.iloc[:: max(1, len(rows) // 100)])
+        table = tables.table(rows.iloc[:: max(1, len(rows) // 100)])
         bundle["text/html"] = (
             f"<p>{base.escape(words)}</p>{bundle['text/html']}"
             f"<details><summary>Data</summary>{table}</details>"

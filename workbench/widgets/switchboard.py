@@ -12,7 +12,7 @@ from workbench.errors import unknown
 from workbench.evaluation import plots
 from workbench.models import toy
 from workbench.training.history import History
-from workbench.widgets import base, keys
+from workbench.widgets import base, keys, tables
 
 
 class Switch(NamedTuple):
@@ -255,4 +255,4 @@ def _data(result: Result) -> str:
 
 def _table(frame: pd.DataFrame) -> str:
     # The class has the look that JupyterLab gives to tables outside of widgets.
-    return f'<div class="jp-RenderedHTMLCommon">{base.table_html(frame)}</div>'
+    return f'<div class="jp-RenderedHTMLCommon">{tables.table(frame)}</div>'

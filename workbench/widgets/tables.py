@@ -1,48 +1,56 @@
-"""Small tables: escaped, narrow lines, numbers to the right."""
+"""Data frames as small HTML tables: escaped, scrolling when wide, numbers to the right."""
 
 import pandas as pd
 
-from workbench.evaluation import plots
 from workbench.widgets import base
 
+LONGEST_BAR = 20  # characters
 _CELL = "padding:1px 10px 1px 0;vertical-align:top;text-align:"
 
 
-def table(frame: pd.DataFrame, caption: str, *, widest: str = "", bars: str = "") -> str:
+def table(frame: pd.DataFrame, caption: str = "", *, wrap: str = "", bars: str = "") -> str:
     """A data frame as HTML, its index as the first column.
 
     Parameters
     ----------
-    widest : the column whose text may break into lines.
-    bars : a column of shares, drawn as bars with the share beside them.
+    wrap : the column whose text may break into lines.
+    bars : a column of shares between 0 and 1, with a bar behind each number.
     """
-    right = {c for c in frame if pd.api.types.is_numeric_dtype(frame[c]) and c != bars}
-    head = _cell("th", frame.index.name or "", 'scope="col"')
-    head += "".join(_cell("th", c, 'scope="col"', c in right) for c in frame)
+    numeric = {name: pd.api.types.is_numeric_dtype(frame[name]) for name in frame}
+    head = _cell("th", frame.index.name or "", scope="col")
+    head += "".join(_cell("th", name, right=numeric[name], scope="col") for name in frame)
     rows = ""
     for index, row in zip(frame.index, frame.to_dict("records"), strict=True):
-        rows += "<tr>" + _cell("th", index, 'scope="row"')
+        rows += "<tr>" + _cell("th", index, scope="row")
         for name, value in row.items():
-            if name == bars:
-                rows += f'<td style="white-space:nowrap">{_bar(value, frame[bars].max())}</td>'
-            else:
-                rows += _cell("td", value, "", name in right, name == widest)
+            text = number(value) + (f" {bar(value)}" if name == bars else "")
+            right = numeric[name] and name != bars
+            rows += _cell("td", text, right=right, wrap=name == wrap)
         rows += "</tr>"
+    if caption:
+        caption = f'<caption style="text-align:left"><i>{base.escape(caption)}</i></caption>'
     return (
-        '<div style="overflow-x:auto;line-height:1.4;margin-bottom:8px"><table>'
-        f'<caption style="text-align:left;font-style:italic">{base.escape(caption)}</caption>'
+        f'<div style="overflow-x:auto;line-height:1.4;margin-bottom:8px"><table>{caption}'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
-def _cell(tag: str, value, options: str = "", right: bool = False, breaks: bool = False) -> str:
-    style = f"{_CELL}{'right' if right else 'left'}{'' if breaks else ';white-space:nowrap'}"
-    return f'<{tag} {options} style="{style}">{base.escape(value)}</{tag}>'
+def number(value: object) -> str:
+    """A value as a table shows it: a float with three decimals or two digits, NaN as a dash."""
+    if pd.isna(value):
+        return "–"
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.1e}" if 0 < abs(value) < 0.001 else f"{value:.3f}"
 
 
-def _bar(share: float, largest: float) -> str:
-    drawn = (
-        f"display:inline-block;background:{plots.COLOURS[0]};height:.8em;margin-right:.5em;"
-        f"width:{150 * share / largest:.0f}px"
-    )
-    return f'<span style="{drawn}"></span>{share:.1%}'
+def bar(share: float) -> str:
+    """A bar of characters; boxes would vanish where a report strips the style."""
+    whole, eighths = divmod(round(share * LONGEST_BAR * 8), 8)
+    return "█" * whole + " ▏▎▍▌▋▊▉"[eighths].strip()
+
+
+def _cell(tag: str, value, *, right: bool = False, wrap: bool = False, scope: str = "") -> str:
+    style = f"{_CELL}{'right' if right else 'left'}{'' if wrap else ';white-space:nowrap'}"
+    scope = f' scope="{scope}"' if scope else ""
+    return f'<{tag}{scope} style="{style}">{base.escape(value)}</{tag}>'

@@ -4,18 +4,17 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+import pandas as pd
 from traitlets import Unicode, dlink, link
 
 from workbench.errors import UserError
 from workbench.evaluation import explain
-from workbench.evaluation.plots import COLOURS
 from workbench.training import stopping
-from workbench.widgets import base, keys
+from workbench.widgets import base, keys, tables
 
 PAUSE = 0.8  # seconds without typing after which the words are left out one by one
 LEAST = 0.01  # a word that moves the probability by less is not marked
 MOST_CLASSES = 6  # shown for each model
-BAR = 20  # characters of a probability of 1
 RGB = {True: "0,114,178", False: "213,94,0"}  # for and against: the first two of plots.COLOURS
 
 
@@ -57,10 +56,8 @@ class TryIt(base.Shown):
         self._newest_only = threading.Lock()
         self.observe(lambda _: self._update(PAUSE), "value")
 
-    def predict_proba(self, text: str):
-        """A `pandas.DataFrame` of probabilities: a row a model, a column a class."""
-        import pandas as pd
-
+    def predict_proba(self, text: str) -> pd.DataFrame:
+        """Probabilities: a row a model, a column a class."""
         with self._lock:
             rows = {
                 name: dict(zip(map(str, m.classes_), m.predict_proba([text])[0], strict=True))
@@ -151,7 +148,7 @@ def _view(trial: TryIt):
     return keys.capture(kit.VBox(parts, layout=kit.Layout(max_width="900px")))
 
 
-def predictions_html(table) -> str:
+def predictions_html(table: pd.DataFrame) -> str:
     """The table of `TryIt.predict_proba` as a bar a class with its number, model beside model."""
     cards = "".join(_card(str(name), row.dropna()) for name, row in table.iterrows())
     return f'<div style="display:flex;flex-wrap:wrap;gap:0 2em;line-height:1.5">{cards}</div>'
@@ -159,25 +156,12 @@ def predictions_html(table) -> str:
 
 def _card(name: str, row) -> str:
     shown = row if len(row) <= MOST_CLASSES else row.nlargest(MOST_CLASSES)
-    lines = []
-    for label, p in shown.items():
-        own = label == row.idxmax()
-        cell = f"<b>{base.escape(label)}</b>" if own else base.escape(label)
-        bar = f'<span style="{f"color:{COLOURS[0]}" if own else "opacity:.5"}">{_bar(p)}</span>'
-        left = '<td style="text-align:left">'
-        lines.append(f"<tr>{left}{cell}</td><td>{p:.3f}</td>{left}{bar}</td></tr>")
-    rest = len(row) - len(shown)
-    if rest:
-        together = row.sum() - shown.sum()
-        lines.append(f"<tr><td>{rest} more</td><td>{together:.3f}</td><td></td></tr>")
-    says = f"<b>{base.escape(name)}</b>: {base.escape(row.idxmax())}"
-    return f'<div style="flex:1 1 260px"><p>{says}</p><table>{"".join(lines)}</table></div>'
-
-
-def _bar(p: float) -> str:
-    # Characters in place of boxes: they stay where a report strips the style.
-    whole, eighths = divmod(round(p * BAR * 8), 8)
-    return "█" * whole + " ▏▎▍▌▋▊▉"[eighths].strip()
+    if hidden := len(row) - len(shown):
+        shown = shown.copy()
+        shown[f"{hidden} more"] = 1 - shown.sum()
+    head = f"<p><b>{base.escape(name)}</b>: {base.escape(row.idxmax())}</p>"
+    body = tables.table(shown.to_frame("probability"), bars="probability")
+    return f'<div style="flex:1 1 260px">{head}{body}</div>'
 
 
 def explanations_html(found: dict[str, explain.Occlusion]) -> str:
@@ -197,10 +181,13 @@ def _explained(name: str, found: explain.Occlusion) -> str:
     if not (abs(found.attributions) >= LEAST).any():
         notes += " No word on its own moves the probability by a point."
     head = f"<b>{base.escape(name)}</b>: {base.escape(found.label)}, {found.probability:.3f}."
+    order = (-abs(found.attributions)).argsort(kind="stable")
+    losses = pd.DataFrame({"word": found.words, "loss of probability": found.attributions})
+    numbers = tables.table(losses.iloc[order])
     return (
         f"<div><p>{head}{notes}</p>"
         f'<blockquote style="white-space:pre-wrap;line-height:1.9">{marked(found)}</blockquote>'
-        f"<details><summary>Data: {base.escape(name)}</summary>{_numbers(found)}</details></div>"
+        f"<details><summary>Data: {base.escape(name)}</summary>{numbers}</details></div>"
     )
 
 
@@ -208,25 +195,16 @@ def marked(found: explain.Occlusion) -> str:
     """The text as HTML: what speaks for the prediction underlined, what against it dashed."""
     parts, at = [], 0
     strongest = max(abs(found.attributions).max(initial=0), LEAST)
-    for (start, end), fall in zip(found.spans, found.attributions, strict=True):
-        if abs(fall) < LEAST:
+    for (start, end), loss in zip(found.spans, found.attributions, strict=True):
+        if abs(loss) < LEAST:
             continue
-        own, word = bool(fall > 0), base.escape(found.text[start:end])
-        style = f"background:rgba({RGB[own]},{0.4 * abs(fall) / strongest:.2f})"
-        if not own:
-            style += f";border-bottom:2px dashed rgb({RGB[own]})"
-        tag = "u" if own else "span"
-        sign = f"{'+' if own else '−'}{100 * abs(fall):.0f}"
-        mark = f'<{tag} title="{fall:+.3f}" style="{style}">{word}</{tag}><sup>{sign}</sup>'
+        supports, word = bool(loss > 0), base.escape(found.text[start:end])
+        style = f"background:rgba({RGB[supports]},{0.4 * abs(loss) / strongest:.2f})"
+        if not supports:
+            style += f";border-bottom:2px dashed rgb({RGB[supports]})"
+        tag = "u" if supports else "span"
+        sign = f"{'+' if supports else '−'}{100 * abs(loss):.0f}"
+        mark = f'<{tag} title="{loss:+.3f}" style="{style}">{word}</{tag}><sup>{sign}</sup>'
         parts += [base.escape(found.text[at:start]), mark]
         at = end
     return "".join([*parts, base.escape(found.text[at:])])
-
-
-def _numbers(found: explain.Occlusion) -> str:
-    import pandas as pd
-
-    table = pd.DataFrame(
-        {"word": found.words, "fall": [f"{fall:+.3f}" for fall in found.attributions]}
-    )
-    return base.table_html(table.iloc[(-abs(found.attributions)).argsort(kind="stable")])
