@@ -3,14 +3,8 @@ import sys
 import ipywidgets
 import pytest
 
-from workbench.widgets import keys
-
-
-@pytest.fixture(autouse=True)
-def afresh():
-    keys._kind.cache_clear()
-    yield
-    keys._kind.cache_clear()
+from workbench.errors import UserError
+from workbench.widgets import base, keys
 
 
 def test_a_box_keeps_its_controls_and_gets_a_hidden_helper():
@@ -24,7 +18,8 @@ def test_a_box_keeps_its_controls_and_gets_a_hidden_helper():
     assert f".{keys.NAME}" in helper._esm
 
 
-def test_without_anywidget_the_box_stays_as_it_is(monkeypatch):
-    monkeypatch.setitem(sys.modules, "anywidget", None)
-    box = ipywidgets.VBox([ipywidgets.Button()])
-    assert len(keys.capture(box).children) == 1
+@pytest.mark.parametrize("package", ["anywidget", "ipywidgets"])
+def test_a_missing_package_is_named(monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match="pip install ipywidgets anywidget"):
+        base.toolkit()

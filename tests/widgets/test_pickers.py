@@ -12,7 +12,7 @@ from workbench.errors import UserError
 from workbench.models import calibration, costs
 from workbench.widgets import data_view, model_view
 from workbench.widgets.data_picker import DataPicker
-from workbench.widgets.dropzone import keep_file
+from workbench.widgets.dropzone import write_upload
 from workbench.widgets.model_picker import ModelPicker
 
 TEXTS = ["a good film", "a bad film"] * 10
@@ -367,25 +367,25 @@ def test_a_file_is_handed_over_whole_and_chosen(tmp_path, monkeypatch):
     assert controls(view)["Bundled"].value == "uploads/mine-1-.csv"
 
 
-def test_what_cannot_be_kept_is_refused(tmp_path, monkeypatch):
+def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"give a file in \.csv"):
-        keep_file("run.exe", 0, b"", tmp_path)
+        write_upload("run.exe", 0, b"", tmp_path)
     with pytest.raises(UserError, match=r"'big\.csv' has 201 MB; 200 MB .* type its name"):
-        keep_file("big.csv", 201 * 2**20, b"", tmp_path)
+        write_upload("big.csv", 201 * 2**20, b"", tmp_path)
     with pytest.raises(UserError, match="did not arrive whole"):
-        keep_file("cut.csv", 5, b"text", tmp_path)
+        write_upload("cut.csv", 5, b"text", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
-    keep_file("own.csv", 3, b"old", tmp_path)
+    write_upload("own.csv", 3, b"old", tmp_path)
 
     def full(self, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match="No space left on device"):
-        keep_file("own.csv", 3, b"new", tmp_path)
+        write_upload("own.csv", 3, b"new", tmp_path)
     assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
 
 
@@ -399,7 +399,7 @@ def test_the_summary_counts(tmp_path):
     assert set(data_view.sizes(tables)["longest"]) == {6}
     assert set(data_view.sizes(tables)["repeated texts"]) == {0}
     html = DataPicker(source).still()["text/html"]
-    assert html.count('width:150px"></span>50.0%</td>') == 2
+    assert html.count(">0.500 ██████████</td>") == 2
     assert "&lt;span" not in html
 
 

@@ -12,7 +12,7 @@ from workbench import data, errors
 from workbench.data import sources
 from workbench.errors import UserError
 from workbench.widgets import data_view
-from workbench.widgets.dropzone import keep_file
+from workbench.widgets.dropzone import write_upload
 from workbench.widgets.pickers import Picker
 
 
@@ -92,7 +92,7 @@ class DataPicker(Picker):
         ------
         UserError : it cannot be written or read.
         """
-        self.choose(source=keep_file(name, size, content).as_posix())
+        self.choose(source=write_upload(name, size, content).as_posix())
 
     def columns(self, source: str) -> list[str]:
         """The columns of a source; none where it cannot be read."""

@@ -1,0 +1,70 @@
+"""The two widgets of our own, with their JavaScript: imported only where one is shown."""
+
+import anywidget
+from traitlets import Int, Unicode
+
+
+class Keys(anywidget.AnyWidget):
+    """Lets a focused list or field in a box of the class "workbench-keys" get every key.
+
+    In JupyterLab's command mode an arrow moves to the next cell, and "d d" deletes this one. What
+    has the attribute ``data-lm-suppress-shortcuts`` keeps its keys (lumino's CommandRegistry);
+    ipywidgets sets it on no list, so it is set where the focus comes to.
+    """
+
+    _esm = """
+function keepKeys(event) {
+  if (event.target.closest?.(".workbench-keys"))
+    event.target.setAttribute("data-lm-suppress-shortcuts", "true");
+}
+export default { render: () => document.addEventListener("focusin", keepKeys) };
+"""
+
+
+class DropZone(anywidget.AnyWidget):
+    """A button that chooses a file and a place to drop one; the file comes in pieces.
+
+    ipywidgets' own upload button takes no dropped file, and sends a file as one message:
+    JupyterLab's server closes the connection on more than 10 MiB (tornado's
+    ``websocket_max_message_size``). Here the next piece is sent when the last has arrived.
+    """
+
+    _esm = """
+const PIECE = 1 << 20;
+function render({ model, el }) {
+  const zone = document.createElement("div"), status = document.createElement("span");
+  const button = document.createElement("button"), input = document.createElement("input");
+  Object.assign(input, { type: "file", accept: model.get("accept"), hidden: true });
+  Object.assign(button, { textContent: model.get("label"), className: "jupyter-button" });
+  button.style.cssText = "padding:0 10px;width:auto";
+  zone.style.cssText = "border:1px dashed var(--jp-border-color1,gray);padding:4px;"
+    + "display:inline-flex;gap:8px;align-items:center";
+  status.setAttribute("role", "status");
+  async function send(file) {
+    if (!file) return;
+    const { name, size } = file, large = size > model.get("largest");
+    for (let at = 0; at === 0 || (at < size && !large); at += PIECE) {
+      const piece = await file.slice(at, large ? 0 : at + PIECE).arrayBuffer();
+      const arrived = new Promise((go) => {
+        const receipt = () => { model.off("msg:custom", receipt); go(); };
+        model.on("msg:custom", receipt);
+      });
+      status.textContent = `${name}: ${Math.floor((100 * at) / Math.max(1, size))}%`;
+      model.send({ name, size, at, last: large || at + PIECE >= size }, undefined, [piece]);
+      await arrived;
+    }
+    status.textContent = "";
+  }
+  button.addEventListener("click", () => { input.value = ""; input.click(); });
+  input.addEventListener("change", () => send(input.files[0]));
+  const claim = (event) => { event.preventDefault(); event.stopPropagation(); };
+  zone.addEventListener("dragover", claim);
+  zone.addEventListener("drop", (event) => { claim(event); send(event.dataTransfer.files[0]); });
+  zone.append(button, input, status);
+  el.append(zone);
+}
+export default { render };
+"""
+    label = Unicode().tag(sync=True)
+    accept = Unicode().tag(sync=True)
+    largest = Int().tag(sync=True)
