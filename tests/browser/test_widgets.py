@@ -71,12 +71,18 @@ def test_a_file_of_ones_own_is_read_trained_tried_and_compared(notebook, own):
     notebook.wait_for(lambda: "speaks for the answer" in notebook.text(tried))
     notebook.shot(tried, "try-it")
 
-    listed = notebook.output(runs).get_by_label("Runs", exact=True)
-    names = listed.locator("option").all_text_contents()
-    assert len(names) == 2
-    listed.select_option(names)
-    notebook.wait_for(lambda: "exact McNemar test" in notebook.text(runs))
+    rows = notebook.output(runs).locator("tbody tr")
+    notebook.wait_for(lambda: rows.count() == 2)
+    rows.filter(has_text="majority").click()
+    rows.filter(has_text="cnn").press("Space")
+    notebook.wait_for(lambda: "A: majority" in notebook.text(runs))
+    assert "exact McNemar test" in notebook.text(runs)
+    notebook.wait_for(lambda: "who is right" in notebook.text(runs))
     notebook.shot(runs, "run-browser")
+    notebook.output(runs).get_by_role("searchbox").first.fill("cnn")
+    notebook.wait_for(lambda: "filtered from 2" in notebook.text(runs))
+    notebook.output(runs).get_by_role("button", name="loss: Activate to sort").click()
+    assert len(notebook.save().read_bytes()) < 2**20, "the grid's JavaScript is not saved"
 
     chosen = PLACE["models"]
     notebook.choose(chosen, "Model", "classical · naive-bayes")

@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 import plotly.io as pio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workbench import runs
 from workbench.errors import UserError
@@ -53,12 +55,32 @@ def names(folder):
     return {run.name.replace(NASTY, "nasty"): run.path.name for run in runs.list_runs(folder)}
 
 
+class Seen:
+    """One view onto a browser, its parts by name."""
+
+    def __init__(self, it):
+        (self.again, self.runs, self.status, self.chart, self.numbers, self.compared,
+         self.differences) = it.view().children[:7]  # fmt: skip
+
+    @property
+    def grid(self):
+        return self.runs.children[0]
+
+    @property
+    def disagreements(self):
+        return self.differences.children[0].df
+
+    def click(self, *names):
+        """Select these rows and no others; the page names them from top to bottom."""
+        rows = self.grid.df.index.get_indexer(names)
+        self.grid.selected_rows = sorted(int(row) for row in rows)
+
+
 @pytest.fixture
 def shown(folder):
     """A browser and one view onto it."""
     it = browser.RunBrowser(folder)
-    it.view()
-    return it, it._views[0]
+    return it, Seen(it)
 
 
 def plain(html):
@@ -73,54 +95,63 @@ def chart(view):
 # --- the table ------------------------------------------------------------------------------------
 
 
-def test_runs_are_sorted_and_what_is_not_known_stands_last(folder):
-    found = runs.list_runs(folder)
-    assert list(browser.listed(found, "accuracy")["name"]) == ["best", NASTY, "poor", "bare"]
-    assert list(browser.listed(found, "accuracy", False)["name"]) == ["poor", NASTY, "best", "bare"]
-    assert list(browser.listed(found, "seconds")["name"])[:2] == ["poor", "best"]
-    assert browser.listed(found, "notebook", False)["name"][0] == "bare"
+def test_a_run_is_listed_with_what_it_knows(folder, names):
+    table = browser.listed(runs.list_runs(folder))
+    assert list(table.index) == list(names.values())
+    row = table.loc[names["poor"]]
+    assert (row["name"], row["notebook"], row["n"], row["seconds"]) == (
+        "poor", "04_bert_finetuning", 12, 20,
+    )  # fmt: skip
+    assert (row["accuracy"], row["95% interval"]) == (0.5, "0.400 to 0.600")
+    assert row["time"].startswith(time.strftime("%Y-"))
+    assert table.loc[names["bare"], list(browser.SCORES)].isna().all()
 
 
-def test_runs_are_found_by_the_words_of_their_names(folder):
-    found = runs.list_runs(folder)
-    assert list(browser.listed(found, words="POOR 04_")["name"]) == ["poor"]
-    assert len(browser.listed(found, words="06")) == 2
-    assert browser.listed(found, words="( .* nothing").empty
+def test_the_newest_run_stands_first(shown, names):
+    assert list(shown[1].grid.df.index) == sorted(names.values(), reverse=True)
+
+
+@given(st.lists(st.none() | st.floats(0, 9), min_size=1), st.sampled_from(["first", "last"]))
+def test_the_grid_sorts_numbers_by_size_and_the_unknown_to_one_end(values, unknown):
+    column = pd.to_numeric(pd.Series(values), errors="coerce")
+    ranked = pd.Series(browser._ranked(column, unknown)).sort_values(kind="stable")
+    sorted_ = column.loc[ranked.index]
+    known = sorted_.dropna()
+    assert (known.diff().dropna() >= -1e-3).all()
+    end = sorted_.head if unknown == "first" else sorted_.tail
+    assert end(len(sorted_) - len(known)).isna().all()
 
 
 def test_no_runs_are_no_error(tmp_path):
     it = browser.RunBrowser(tmp_path / "nowhere")
-    it.view()
-    assert "There is no such run." in it.still()["text/html"]
+    assert len(Seen(it).grid.df) == 0
+    assert "No runs yet." in it.still()["text/html"]
 
 
-def test_the_table_shows_intervals_letters_and_no_markup_of_a_person(shown, names):
+def test_a_click_selects_and_the_first_clicked_is_a(shown, names):
     it, view = shown
-    it.value = [names["poor"], names["nasty"]]
-    text = plain(view.table.value)
-    assert "0.917 (0.817 to 1.017)" in text
-    assert "A poor 04_bert_finetuning" in text
-    assert f"{time.strftime('%Y')}\u2011" in text
-    assert "B &lt;script&gt;" in text
-    assert "<script" not in view.table.value + view.compared.value + view.example.value
-
-
-def test_sorting_and_filtering_keep_what_is_selected(shown, names):
-    it, view = shown
-    view.select.value = [names["poor"]]
-    view.by.value, view.order.value = "accuracy", True
-    assert view.select.options[0][1] == names["best"]
-    view.words.value = "best"
-    assert [value for _, value in view.select.options] == [names["best"], names["poor"]]
-    assert "poor" not in plain(view.table.value)
-    assert it.value == [names["poor"]]
-    view.select.value = [names["best"], names["poor"]]
+    view.click(names["best"])
+    view.click(names["poor"], names["best"])
     assert it.value == [names["best"], names["poor"]]
+    view.click(names["poor"])
+    assert it.value == [names["poor"]]
+
+
+def test_what_is_selected_is_selected_in_every_view(shown, names):
+    it, view = shown
+    it.value = [names["best"], names["poor"]]
+    other = Seen(it)
+    for seen in (view, other):
+        rows = seen.grid.df.iloc[list(seen.grid.selected_rows)]
+        assert set(rows.index) == {names["best"], names["poor"]}
+    other.click(names["bare"])
+    assert view.grid.df.index[view.grid.selected_rows[0]] == names["bare"]
 
 
 def test_a_run_that_is_not_there_cannot_be_selected(shown, names):
     with pytest.raises(UserError, match=f"no run 'x{names['best']}'; did you mean"):
         shown[0].value = ["x" + names["best"]]
+    assert shown[0].value == []
 
 
 def test_refreshing_finds_new_runs_and_says_what_is_broken(shown, folder, names):
@@ -129,9 +160,10 @@ def test_refreshing_finds_new_runs_and_says_what_is_broken(shown, folder, names)
     keep(folder, "new", [True] * 12)
     (folder / names["bare"] / "metrics.json").write_text("{")
     view.again.click()
-    assert "new" in plain(view.table.value)
+    assert set(view.grid.df["name"]) == {"new", "poor", NASTY, "best"}
     assert it.value == [names["best"]]
-    assert f"{names['bare']}' is no run folder" in plain(view.note.value).replace("&#x27;", "'")
+    assert view.grid.selected_rows == [view.grid.df.index.get_loc(names["best"])]
+    assert f"{names['bare']}' is no run folder" in plain(view.status.value).replace("&#x27;", "'")
 
 
 # --- curves ---------------------------------------------------------------------------------------
@@ -167,71 +199,57 @@ def test_two_runs_are_compared_in_numbers_and_words(shown, names):
     it, view = shown
     it.value = [names["best"], names["poor"]]
     text = plain(view.compared.value)
-    assert "On the 12 texts that both predicted: accuracy macro_f1 loss A: best 0.917" in text
-    assert re.search(r"B: poor 0\.500 [\d.]+ [\d.]+ A − B \+0\.417", text)
+    assert "On the 12 texts that both predicted accuracy macro F1 loss A: best 0.917" in text
+    assert re.search(r"B: poor 0\.500 [\d.]+ [\d.]+ A − B 0\.417", text)
     assert "Of 12 texts A is right on 6 where B is wrong, B on 1 where A is wrong" in text
 
 
-def test_disagreements_are_read_one_by_one(shown, names):
+def test_disagreements_are_read_in_a_grid(shown, names):
     it, view = shown
     it.value = [names["best"], names["poor"]]
-    assert view.reading.layout.display is None
-    assert view.place.value == "1 of 7"
-    assert "text 0 &lt;script&gt;" in view.example.value
-    assert "True class: good" in plain(view.example.value)
-    assert "A: best good ✓ right 0.750 0.250 B: poor other ✗ wrong" in plain(view.example.value)
-    assert (view.back.disabled, view.next.disabled) == (True, False)
-    for _ in range(8):
-        view.next.click()
-    assert view.place.value == "7 of 7"
-    assert (view.back.disabled, view.next.disabled) == (False, True)
-    view.back.click()
-    assert "text 5 " in view.example.value
-    view.kind.value = "B"
-    assert view.place.value == "1 of 1"
-    assert "text 11 " in view.example.value
-    view.kind.value = "neither"
-    assert (view.place.value, view.example.value) == ("There is none.", "")
+    rows = view.disagreements
+    assert len(rows) == 7
+    first = rows.iloc[0]
+    assert first["text"] == f"text 0 {NASTY}"
+    assert (first["true class"], first["who is right"]) == ("good", "only A")
+    assert (first["A predicts"], first["B predicts"]) == ("good", "other")
+    assert (first["A: p"], first["A: p(true)"]) == ("0.750", "0.250")
+    assert list(rows["who is right"]).count("only B") == 1
+    it.value = [names["best"]]
+    assert view.differences.children == ()
 
 
 def test_two_runs_that_cannot_be_compared_say_why(shown, names):
     it, view = shown
     it.value = [names["best"], names["bare"]]
     assert "There are no predictions of" in view.compared.value
-    assert view.reading.layout.display == "none"
-    assert view.example.value == ""
+    assert view.differences.children == ()
 
 
 def test_several_runs_are_compared_in_all_pairs(shown, names):
     it, view = shown
     it.value = [names["poor"], names["best"], names["nasty"]]
     text = plain(view.compared.value)
-    assert re.search(r"B: best C: &lt;script&gt;\S+ 12 0\.917 0\.667 \+0\.250 3 0 0\.250 ", text)
-    assert re.search(r"B: best A: poor 12 0\.917 0\.500 \+0\.417 6 1 0\.125 0\.\d+ C:", text)
+    assert re.search(r"B: best C: &lt;script&gt;\S+ 12 0\.917 0\.667 0\.250 3 0 0\.250 ", text)
+    assert re.search(r"B: best A: poor 12 0\.917 0\.500 0\.417 6 1 0\.125 0\.\d+ C:", text)
 
 
-def test_a_callback_that_fails_says_so(shown, names, monkeypatch):
+def test_a_view_that_fails_says_so_and_shows_the_next_choice(shown, names, monkeypatch):
     it, view = shown
+    other = Seen(it)
+    calls = iter([ZeroDivisionError("comparing")])
+
+    def fail_once(*args, compare=browser.comparison_html):
+        if error := next(calls, None):
+            raise error
+        return compare(*args)
+
+    monkeypatch.setattr(browser, "comparison_html", fail_once)
     it.value = [names["best"], names["poor"]]
-    monkeypatch.setattr(browser, "example_html", lambda *_: 1 / 0)
-    view.next.click()
-    assert "ZeroDivisionError: division by zero" in view.note.value
-
-
-def test_selecting_leaves_the_list_as_it_is(shown, names):
-    """Or the browser would lose its place in it, from which Shift and an arrow go on."""
-    _, view = shown
-    changes = []
-    view.select.observe(changes.append, ["index", "_options_labels"])
-    view.select.value = [names["best"]]
-    assert [change["name"] for change in changes] == ["index"]
-
-
-def test_views_show_one_state(shown, names):
-    it, view = shown
-    it.view()
-    view.select.value = [names["best"]]
-    assert it._views[1].select.value == (names["best"],)
+    assert "ZeroDivisionError: comparing" in view.status.value
+    assert "A: best" in other.compared.value
+    it.value = [names["best"], names["nasty"]]
+    assert "A: best" in view.compared.value
 
 
 # --- still ----------------------------------------------------------------------------------------
@@ -241,8 +259,9 @@ def test_the_still_picture_compares_the_two_best(folder):
     bundle = browser.RunBrowser(folder).still()
     assert set(bundle) == {"text/html", "text/plain"}
     text = plain(bundle["text/html"])
-    assert "A best 06_evaluation" in text
+    assert "A best 06_evaluation 0.917 0.817 to 1.017" in text
     assert "Of 12 texts A is right on 3 where B is wrong" in text
+    assert "adjusted for all pairs" in text
     assert "The first 3 of 3 texts on which A and B disagree" in text
     assert "<script" not in bundle["text/html"]
     assert "0.917" in bundle["text/plain"]

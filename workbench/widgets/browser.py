@@ -1,30 +1,33 @@
 """The runs on disk: a table, their curves, and what two of them do differently, text by text."""
 
-from collections.abc import Callable
 from html import unescape
 
 import pandas as pd
+from traitlets import List, Unicode, validate
 
 from workbench import evaluation
 from workbench.errors import UserError, unknown
 from workbench.evaluation import comparison, plots
 from workbench.runs.folders import Run, survey
-from workbench.widgets import base, keys
+from workbench.widgets import base, keys, tables
 
-COLUMNS = {
-    "name": "name", "notebook": "notebook", "accuracy": "accuracy", "macro F1": "macro_f1",
-    "loss": "loss", "n": "n", "seconds": "seconds", "time": "time",
+SCORES = {"accuracy": "accuracy", "macro F1": "macro_f1", "loss": "loss", "n": "n"}
+TESTS = [
+    "first", "second", "n", "accuracy of first", "of second", "difference", "only first right",
+    "only second right", "p", "p, all pairs",
+]  # fmt: skip
+READING = {  # columns of `comparison.paired` as they are called here
+    "text": "text", "label": "true class", "who": "who is right",
+    "predicted_a": "A predicts", "p_a": "A: p", "p_label_a": "A: p(true)",
+    "predicted_b": "B predicts", "p_b": "B: p", "p_label_b": "B: p(true)",
 }  # fmt: skip
-SCORES = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "loss", "n")
+LOW_IS_GOOD = ("loss", "seconds")
 MOST = 30  # rows of the still picture
-KINDS = {
-    "all disagreements": "", "only A right": "A", "only B right": "B",
-    "both wrong, differently": "neither",
-}  # fmt: skip
+FIRST = 3  # disagreements of the still picture
 
 
 class RunBrowser(base.Shown):
-    """The runs on disk: sorted and filtered, their curves overlaid, two of them compared and read.
+    """The runs on disk: sorted and searched, their curves overlaid, two of them compared and read.
 
     Parameters
     ----------
@@ -33,137 +36,137 @@ class RunBrowser(base.Shown):
 
     Attributes
     ----------
+    value : the folder names of the selected runs; the first is A, the second B.
     found : every run that could be read, oldest first.
     broken : a sentence for each folder that could not.
+
+    Raises
+    ------
+    UserError : a name in `value` is no run.
     """
 
+    value = List(Unicode())
+    found = List(read_only=True)
+    broken = List(read_only=True)
+
     def __init__(self, root=None, *, runs: list[Run] | None = None) -> None:
+        super().__init__()
         plots.use()
-        self._root, self._given, self._views = root, runs, []
-        self._value: list[str] = []
+        self._root, self._given = root, runs
         self.refresh()
 
     def refresh(self) -> None:
         """Read the folder again; what was selected stays so where it is still there."""
-        self.found, self.broken = survey(self._root) if self._given is None else (self._given, [])
-        self._value = [run.path.name for run in self.selected()]
-        self._tell()
+        found, broken = survey(self._root) if self._given is None else (self._given, [])
+        here = {run.path.name for run in found}
+        self.value = [name for name in self.value if name in here]
+        self.set_trait("broken", broken)
+        self.set_trait("found", found)
 
-    @property
-    def value(self) -> list[str]:
-        """The folder names of the selected runs, the first is A, the second B."""
-        return list(self._value)
-
-    @value.setter
-    def value(self, names: list[str]) -> None:
+    @validate("value")
+    def _check(self, proposal) -> list[str]:
         valid = [run.path.name for run in self.found]
-        for name in names:
+        for name in proposal["value"]:
             if name not in valid:
                 raise unknown("run", name, valid)
-        if list(names) != self._value:
-            self._value = list(names)
-            self._tell()
+        return proposal["value"]
 
     def selected(self) -> list[Run]:
         """The selected runs, in the order of `value`."""
         by_name = {run.path.name: run for run in self.found}
-        return [by_name[name] for name in self._value if name in by_name]
+        return [by_name[name] for name in self.value]
 
     def view(self):
-        self._views.append(_View(self))
-        return keys.capture(self._views[-1].box)
+        return _view(self)
 
     def still(self) -> dict:
-        table = listed(self.found, "accuracy").head(MOST)
+        best = listed(self.found).sort_values("accuracy", ascending=False, kind="stable")[:MOST]
         pair, p_adjusted = self.selected(), None
         if len(pair) != 2:
             pair, p_adjusted = comparison.best_pair(self.found)
-        markup = _broken_html(self.broken) + table_html(table, [run.path.name for run in pair])
-        if len(self.found) > MOST:
-            markup += f"<p>The best {MOST} of {len(self.found)} runs.</p>"
+        letters = {run.path.name: _letter(i) for i, run in enumerate(pair)}
+        caption = f"The best {MOST} of {len(self.found)} runs" if len(self.found) > MOST else ""
+        shown = best.set_index(best.index.map(lambda name: letters.get(name, "")))
+        markup = _broken_html(self.broken)
+        markup += tables.table(shown, caption) if len(shown) else base.status_line("No runs yet.")
         if pair:
-            markup += comparison_html(*pair, p_adjusted) + _first_disagreements(*pair)
-        return {"text/html": markup, "text/plain": _formatted(table).to_string(index=False)}
-
-    def _tell(self) -> None:
-        for view in self._views:
-            view.show()
-
-
-# --- the table ------------------------------------------------------------------------------------
+            markup += comparison_html(*pair, p_adjusted)
+            rows = _disagreements_or_none(*pair)
+            if rows is not None:
+                head = f"The first {min(FIRST, len(rows))} of {len(rows)} texts on which A and B "
+                markup += tables.table(rows[:FIRST], f"{head}disagree", wrap="text")
+        return {"text/html": markup, "text/plain": best.round(3).to_string(index=False)}
 
 
-def listed(found: list[Run], by: str = "time", descending: bool = True, words: str = ""):
-    """A `pandas.DataFrame`, a row a run: those with all `words` in name or notebook, sorted.
+# --- tables ---------------------------------------------------------------------------------------
 
-    Columns: name, notebook, accuracy with accuracy_low and accuracy_high, macro_f1, loss, n,
-    seconds, time, run (the folder's name). What a run does not know stands last.
-    """
+
+def listed(found: list[Run]) -> pd.DataFrame:
+    """A row a run, by the names of their folders; what a run does not know is missing."""
     rows = [
         {"name": run.name, "notebook": str(run.info.get("notebook") or "")}
-        | {score: run.metrics.get(score) for score in SCORES}
-        | {"seconds": run.info.get("seconds"), "time": str(run.info.get("time") or "")}
-        | {"run": run.path.name}
+        | {name: run.metrics.get(key) for name, key in SCORES.items()}
+        | {"95% interval": _interval(run.metrics), "seconds": run.info.get("seconds")}
+        | {"time": str(run.info.get("time") or "").replace("T", " ")}
         for run in found
     ]
-    columns = ["name", "notebook", *SCORES, "seconds", "time", "run"]
-    table = pd.DataFrame(rows, columns=columns)
+    columns = ["name", "notebook", "accuracy", "95% interval", "macro F1", "loss", "n", "seconds",
+               "time"]  # fmt: skip
+    table = pd.DataFrame(rows, [run.path.name for run in found], columns)
     for column in (*SCORES, "seconds"):
         table[column] = pd.to_numeric(table[column], errors="coerce")
-    text = (table["name"] + " " + table["notebook"]).str.lower()
-    for word in words.lower().split():
-        table = table[text.loc[table.index].str.contains(word, regex=False)]
-    return table.sort_values(by, ascending=not descending, kind="stable", ignore_index=True)
+    for column in ("n", "seconds"):
+        table[column] = table[column].round().astype("Int64")
+    return table
 
 
-def table_html(table: pd.DataFrame, selected: list[str] = ()) -> str:
-    """The table of `listed`; selected runs carry their letter."""
-    if table.empty:
-        return f"<p>{base.status_line('There is no such run.')}</p>"
-    shown = _formatted(table)
-    for column in ("accuracy (95%)", "time"):
-        # JupyterLab breaks the lines of a cell, but not at these spaces and hyphens.
-        shown[column] = shown[column].str.replace(" ", "\u00a0").str.replace("-", "\u2011")
-    letters = {name: _letter(i) for i, name in enumerate(selected)}
-    shown.index = [letters.get(name, "") for name in table["run"]]
-    return _styled(_table(shown))
+def comparison_html(a: Run, b: Run, p_adjusted: float | None = None) -> str:
+    """The scores of A and B on the rows that both predicted, their differences, and the test."""
+    try:
+        both, scores = comparison.paired(a, b), comparison.shared_scores(a, b)
+    except UserError as error:
+        return base.status_line(str(error), "bad")
+    scores = scores.rename(columns={"macro_f1": "macro F1"})
+    shown = scores.set_axis([f"A: {a.name}", f"B: {b.name}", "A − B"])
+    words = base.status_line(comparison.describe(both, p_adjusted))
+    return tables.table(shown, f"On the {len(both)} texts that both predicted") + words
 
 
-def _formatted(table: pd.DataFrame) -> pd.DataFrame:
-    def number(column: str, form: str) -> list[str]:
-        return ["–" if pd.isna(v) else format(v, form) for v in table[column]]
-
-    accuracy, low, high = (number(f"accuracy{end}", ".3f") for end in ("", "_low", "_high"))
-    spans = [a if low == "–" else f"{a} ({low} to {high})"
-             for a, low, high in zip(accuracy, low, high, strict=True)]  # fmt: skip
-    times = table["time"].str.replace("T", " ")
-    return pd.DataFrame(
-        {"name": table["name"], "notebook": table["notebook"], "accuracy (95%)": spans,
-         "macro F1": number("macro_f1", ".3f"), "loss": number("loss", ".3f"),
-         "n": number("n", ".0f"), "seconds": number("seconds", ".1f"),
-         "time": times}
-    )  # fmt: skip
+def tests_html(selected: list[Run]) -> str:
+    """Several runs: all pairs that predicted the same texts, corrected for their number."""
+    if len(selected) < 3:
+        return base.status_line("Select two runs to compare them, or more.")
+    _, tests = evaluation.compare(selected)
+    if tests.empty:
+        return base.status_line("No two of the selected runs can be compared.")
+    letters = {run.path.name: f"{_letter(i)}: {run.name}" for i, run in enumerate(selected)}
+    shown = tests.set_axis(TESTS, axis=1).replace({"first": letters, "second": letters})
+    caption = "Exact McNemar tests of all pairs, on the texts that both predicted (max-T for all)"
+    return tables.table(shown.set_index("first"), caption)
 
 
-def _styled(markup: str) -> str:
-    # Inside a widget JupyterLab gives its look to what is of these classes alone.
-    return f'<div class="jp-RenderedHTMLCommon jp-RenderedHTML">{markup}</div>'
+def disagreements(both: pd.DataFrame) -> pd.DataFrame:
+    """What A and B predict for the rows of `comparison.paired` on which they differ, by id."""
+    differ = comparison.disagreements(both)
+    right = differ["right_a"].map({True: "only A", False: "only B"})
+    who = right.where(differ["right_a"] | differ["right_b"], "neither")
+    return differ.assign(who=who).set_index("id")[list(READING)].rename(columns=READING)
 
 
-def _table(frame: pd.DataFrame) -> str:
-    # JupyterLab centres a table in a widget; here it stands where the text begins.
-    return f'<div style="display:flex">{base.table_html(frame)}</div>'
+def _disagreements_or_none(a: Run, b: Run) -> pd.DataFrame | None:
+    try:
+        return disagreements(comparison.paired(a, b))
+    except UserError:
+        return None  # `comparison_html` has said why
+
+
+def _interval(metrics: dict) -> str:
+    low, high = metrics.get("accuracy_low"), metrics.get("accuracy_high")
+    return "–" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def _letter(i: int) -> str:
     return chr(ord("A") + i) if i < 26 else str(i + 1)
-
-
-def _label(run: Run) -> str:
-    accuracy = run.metrics.get("accuracy")
-    score = f"{accuracy:.3f}" if isinstance(accuracy, float) else "–"
-    time = str(run.info.get("time") or run.path.name).replace("T", " ")
-    return f"{run.name} · {run.info.get('notebook') or '–'} · {score} · {time}"
 
 
 def _broken_html(sentences: list[str]) -> str:
@@ -193,196 +196,104 @@ def curves(selected: list[Run]):
     return figure, pd.DataFrame(columns).rename_axis("step")
 
 
-# --- two runs -------------------------------------------------------------------------------------
-
-
-def comparison_html(a: Run, b: Run, p_adjusted: float | None = None) -> str:
-    """The scores of A and B on the rows that both predicted, their differences, and the test."""
-    try:
-        both, table = comparison.paired(a, b), comparison.shared_scores(a, b)
-    except UserError as error:
-        return _styled(f"<p>{base.status_line(str(error), 'bad')}</p>")
-    shown = table.map(lambda v: "–" if pd.isna(v) else f"{v:.3f}")
-    shown.loc["A − B"] = ["–" if pd.isna(v) else f"{v:+.3f}" for v in table.loc["A − B"]]
-    shown.index = [f"A: {a.name}", f"B: {b.name}", "A − B"]
-    head = f"<p>On the {len(both)} texts that both predicted:</p>"
-    line = base.status_line(comparison.describe(both, p_adjusted))
-    return _styled(head + _table(shown) + f"<p>{line}</p>")
-
-
-def tests_html(selected: list[Run]) -> str:
-    """Several runs: all pairs that predicted the same texts, corrected for their number."""
-    if len(selected) < 3:
-        return base.status_line("Select two runs to compare them, or more (with Ctrl or Shift).")
-    _, tests = evaluation.compare(selected)
-    if tests.empty:
-        return base.status_line("No two of the selected runs can be compared.")
-    letters = {run.path.name: f"{_letter(i)}: {run.name}" for i, run in enumerate(selected)}
-    shown = tests.map(lambda v: f"{v:.3f}" if isinstance(v, float) else v)
-    shown[["a", "b"]] = tests[["a", "b"]].map(letters.get)
-    shown["difference"] = tests["difference"].map("{:+.3f}".format)
-    for column in ("p", "p_adjusted"):
-        shown[column] = ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in tests[column]]
-    shown.columns = ["first", "second", "n", "accuracy of first", "of second", "difference",
-                     "only first right", "only second right", "p", "p, all pairs"]  # fmt: skip
-    shown.index = [""] * len(shown)
-    head = (
-        "<p>All pairs, on the n texts that both predicted: exact McNemar tests, and p adjusted "
-        "for all of them (max-T).</p>"
-    )
-    return _styled(head + _table(shown))
-
-
-def example_html(row: pd.Series, a: Run, b: Run) -> str:
-    """One row of `comparison.paired`: the text, its label, and what each of the two says of it."""
-    lines = {}
-    for letter, run in (("A", a), ("B", b)):
-        s = f"_{letter.lower()}"
-        lines[f"{letter}: {run.name}"] = {
-            "says": row[f"predicted{s}"], "": "✓ right" if row[f"right{s}"] else "✗ wrong",
-            "its probability": _p(row[f"p{s}"]), "that of the true class": _p(row[f"p_label{s}"]),
-        }  # fmt: skip
-    table = _table(pd.DataFrame.from_dict(lines, orient="index"))
-    text = f'<blockquote style="white-space:pre-wrap">{base.escape(row["text"])}</blockquote>'
-    return _styled(f"{text}<p>True class: <b>{base.escape(row['label'])}</b></p>{table}")
-
-
-def _p(value) -> str:
-    return "–" if pd.isna(value) else f"{value:.3f}"
-
-
-def _first_disagreements(a: Run, b: Run, n: int = 3) -> str:
-    try:
-        rows = comparison.disagreements(comparison.paired(a, b))
-    except UserError:
-        return ""  # `comparison_html` has said why
-    head = f"<p>The first {min(n, len(rows))} of {len(rows)} texts on which A and B disagree:</p>"
-    return head + "".join(example_html(row, a, b) for _, row in rows.head(n).iterrows())
+def _show_curves(selected: list[Run], chart, numbers) -> None:
+    """Draw into an Output widget, and write the numbers behind a fold into an HTML widget."""
+    figure, table = curves(selected)
+    chart.outputs, numbers.value = (), ""
+    if figure is not None:
+        # A trait, set whole: what was drawn before is replaced, from whichever thread.
+        data = plots.Renderer().to_mimebundle(figure.to_plotly_json())
+        chart.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
+        fold = f"<summary>Data of the curves</summary>{tables.table(table)}"
+        numbers.value = f"<details>{fold}</details>"
+    elif selected:
+        numbers.value = base.status_line("None of the selected runs has a curve.")
 
 
 # --- live -----------------------------------------------------------------------------------------
 
 
-class _View:
+def _view(browser: RunBrowser):
     """The widgets of one place where a `RunBrowser` is shown."""
+    kit = base.toolkit()
+    status, numbers, compared = kit.HTML(), kit.HTML(), kit.HTML()
+    chart, runs, differences = kit.Output(), kit.VBox(), kit.VBox()
+    reader = _disagreements_grid()
+    again = kit.Button(description="Refresh", tooltip="Read the folder again",
+                       layout={"width": "auto", "align_self": "flex-start"})  # fmt: skip
 
-    def __init__(self, browser: RunBrowser) -> None:
-        self._browser, self._showing, self._at = browser, False, 0
-        self._pair, self._both = [], pd.DataFrame()
-        self._make(base.toolkit())
-        self.show()
+    def show_runs(*_):
+        status.value = _broken_html(browser.broken)
+        grid = _runs_grid(browser)
+        select = base.guarded(lambda change: _select(browser, change["new"]), status)
+        grid.observe(select, "selected_rows")
+        # A new grid: one whose ranked columns are updated logs an error (itables 2.9.1).
+        for old in runs.children:
+            base.close(old)
+        runs.children = (grid,)
 
-    def _make(self, kit) -> None:
-        narrow, auto = kit.Layout(width="220px"), kit.Layout(width="auto")
-        self.words = kit.Text(description="Filter", placeholder="name, notebook", layout=narrow)
-        self.by = kit.Dropdown(options=COLUMNS, value="time", description="Sort by", layout=narrow)
-        self.order = kit.Dropdown(options={"highest first": True, "lowest first": False},
-                                  description="Order", layout=narrow)  # fmt: skip
-        self.again = kit.Button(description="Refresh", tooltip="Read the folder again", layout=auto)
-        self.select = kit.SelectMultiple(description="Runs", rows=8, layout=kit.Layout(width="99%"))
-        self.note, self.table, self.numbers = kit.HTML(), kit.HTML(), kit.HTML()
-        self.chart, self.compared, self.example = kit.Output(), kit.HTML(), kit.HTML()
-        self.kind = kit.Dropdown(
-            options=KINDS, description="Read", layout=kit.Layout(width="300px")
-        )
-        self.back = kit.Button(description="Previous", layout=auto)
-        self.next = kit.Button(description="Next", layout=auto)
-        self.place = kit.HTML()
-        self.reading = kit.HBox([self.kind, self.back, self.next, self.place])
-        scrolled = kit.VBox(
-            [self.table], layout=kit.Layout(max_height="300px", overflow="auto", margin="0 0 8px 0")
-        )
-        controls = kit.HBox([self.words, self.by, self.order, self.again],
-                            layout=kit.Layout(flex_flow="row wrap"))  # fmt: skip
-        self.box = kit.VBox(
-            [controls, scrolled, self.select, self.note, self.chart, self.numbers, self.compared,
-             self.reading, self.example]
-        )  # fmt: skip
-        self._wire()
+    def show_selected(*_):
+        status.value = _broken_html(browser.broken)
+        selected = browser.selected()
+        rows = [len(browser.found) - 1 - browser.found.index(run) for run in selected]
+        if set(rows) != set(runs.children[0].selected_rows):
+            runs.children[0].selected_rows = rows
+        _show_curves(selected, chart, numbers)
+        pair = len(selected) == 2
+        compared.value = comparison_html(*selected) if pair else tests_html(selected)
+        rows = _disagreements_or_none(*selected) if pair else None
+        differences.children = () if rows is None else (reader,)
+        if rows is not None:
+            reader.df = rows.map(tables.number)
 
-    def _wire(self) -> None:
-        for control in (self.words, self.by, self.order):
-            control.observe(self._safely(self._list), "value")
-        self.select.observe(self._safely(self._choose), "value")
-        self.kind.observe(self._safely(lambda _: self._read(0)), "value")
-        self.again.on_click(self._safely(lambda _: self._browser.refresh()))
-        self.back.on_click(self._safely(lambda _: self._read(self._at - 1)))
-        self.next.on_click(self._safely(lambda _: self._read(self._at + 1)))
+    again.on_click(base.guarded(lambda _: browser.refresh(), status))
+    browser.observe(base.guarded(show_runs, status), ["found", "broken"])
+    browser.observe(base.guarded(show_selected, status), "value")
+    show_runs()
+    base.guarded(show_selected, status)()
+    return keys.capture(kit.VBox([again, runs, status, chart, numbers, compared, differences]))
 
-    def _safely(self, work: Callable) -> Callable:
-        def guarded(*arguments) -> None:
-            try:
-                work(*arguments)
-            except Exception as error:
-                self.note.value = base.status_line(base.error_message(error), "bad")
 
-        return guarded
+def _select(browser: RunBrowser, rows: list[int]) -> None:
+    """Select the runs in these rows of the grid; those that were selected before come first."""
+    names = [browser.found[-1 - row].path.name for row in rows]
+    before = [name for name in browser.value if name in names]
+    browser.value = list(dict.fromkeys(before + names))
 
-    def show(self) -> None:
-        """Show the state: the list, and what is selected in it."""
-        self.note.value = _broken_html(self._browser.broken)
-        self._list()
-        self._safely(self._curves)()
-        self._safely(self._compare)()
 
-    def _list(self, *_) -> None:
-        browser, chosen = self._browser, self._browser.value
-        table = listed(browser.found, self.by.value, self.order.value, self.words.value)
-        self.table.value = table_html(table, chosen)
-        # What is selected stays in the list, or a filter would take it away unseen.
-        names = [*table["run"], *(name for name in chosen if name not in {*table["run"]})]
-        by_name = {run.path.name: run for run in browser.found}
-        options = tuple((_label(by_name[name]), name) for name in names)
-        self._showing = True
-        try:
-            # Options that are set anew lose the place from which Shift and an arrow go on.
-            if self.select.options != options:
-                self.select.options = options
-            self.select.value = [name for name in names if name in chosen]
-        finally:
-            self._showing = False
+def _runs_grid(browser: RunBrowser):
+    table = listed(browser.found)[::-1]
+    for name in (*SCORES, "seconds"):
+        table[name] = _ranked(table[name], unknown="last" if name in LOW_IS_GOOD else "first")
+    right = [i for i, name in enumerate(table) if name not in ("name", "notebook")]
+    return _grid(
+        table,
+        select={"style": "multi", "keys": True},
+        selected_rows=[table.index.get_loc(name) for name in browser.value],
+        columnDefs=[{"targets": right, "className": "dt-right dt-nowrap"}],
+        paging=False, scrollY="260px", scrollCollapse=True,
+        layout={"topStart": "search", "topEnd": None, "bottomStart": "info", "bottomEnd": None},
+    )  # fmt: skip
 
-    def _choose(self, change) -> None:
-        if not self._showing:
-            self._browser.value = change["new"]
 
-    def _curves(self) -> None:
-        selected = self._browser.selected()
-        figure, numbers = curves(selected)
-        self.chart.outputs, self.numbers.value = (), ""
-        if figure is not None:
-            # A trait, set whole: what was drawn before is replaced, from whichever thread.
-            data = plots.Renderer().to_mimebundle(figure.to_plotly_json())
-            self.chart.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
-            table = _styled(_table(numbers.map(_p)))
-            self.numbers.value = f"<details><summary>Data of the curves</summary>{table}</details>"
-        elif selected:
-            self.numbers.value = base.status_line("None of the selected runs has a curve.")
+def _ranked(column: pd.Series, unknown: str) -> pd.Categorical:
+    """Numbers as they are shown, which the grid sorts by their order; the unknown at one end."""
+    ordered = column.sort_values(na_position=unknown).map(tables.number)
+    return pd.Categorical(column.map(tables.number), ordered.unique(), ordered=True)
 
-    def _compare(self) -> None:
-        selected = self._browser.selected()
-        self._pair, self._both = [], pd.DataFrame()
-        if len(selected) == 2:
-            self.compared.value = comparison_html(*selected)
-            self._pair = selected
-            try:
-                self._both = comparison.paired(*selected)
-            except UserError:
-                self._pair = []  # `comparison_html` has said why
-        else:
-            self.compared.value = tests_html(selected)
-        self.reading.layout.display = None if self._pair else "none"
-        self._read(0)
 
-    def _read(self, at: int) -> None:
-        self.example.value = self.place.value = ""
-        if not self._pair:
-            return
-        rows = comparison.disagreements(self._both, self.kind.value)
-        self._at = max(0, min(at, len(rows) - 1))
-        self.back.disabled, self.next.disabled = self._at == 0, self._at >= len(rows) - 1
-        if len(rows):
-            self.place.value = f"{self._at + 1} of {len(rows)}"
-            self.example.value = example_html(rows.iloc[self._at], *self._pair)
-        else:
-            self.place.value = "There is none."
+def _disagreements_grid():
+    return _grid(
+        pd.DataFrame(columns=list(READING.values())), pageLength=1, lengthMenu=[1, 5, 20],
+        layout={"topStart": "search", "topEnd": "pageLength", "bottomStart": "info",
+                "bottomEnd": "paging"},
+    )  # fmt: skip
+
+
+def _grid(table: pd.DataFrame, **options):
+    """A table that is sorted by a click on its head and searched, in the page alone."""
+    from itables.widget import ITable
+
+    # Of more than maxBytes only a sample would be shown; 0 is no limit.
+    return ITable(table, showIndex=False, maxBytes=0, classes="display compact", style="width:100%",
+                  text_in_header_can_be_selected=False, **options)  # fmt: skip
