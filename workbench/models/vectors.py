@@ -1,7 +1,12 @@
 """Word vectors: trained, loaded, distilled from an encoder, aligned, and averaged into features."""
 
-from collections.abc import Iterable, Sequence
+import codecs
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +18,11 @@ from workbench.training import stopping
 from workbench.training.history import History
 
 GOLD = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
+_NUMBERS_AT_THE_END = re.compile(rb"(?:\s+[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)*\s*$")
 
 
 def train(
-    sentences: Iterable[list[str]], *, size: int = 100, window: int = 5, skip_gram: bool = True,
+    sentences: Iterable[Iterable[str]], *, size: int = 100, window: int = 5, skip_gram: bool = True,
     negative: int = 5, epochs: int = 10, min_count: int = 2, seed: int = 0,
     history: History | None = None,
 ):  # fmt: skip
@@ -26,7 +32,7 @@ def train(
 
     Parameters
     ----------
-    sentences : lists of words, as `text.tokenize` gives them.
+    sentences : lists of words, as `text.tokenize` gives them, of any length.
     size : dimensions of a vector.
     window : words to the left and to the right that count as context.
     negative : noise words drawn for each true pair.
@@ -39,11 +45,11 @@ def train(
 
     Raises
     ------
-    UserError : no word occurs `min_count` times.
+    UserError : a sentence is no list of words, or no word occurs `min_count` times.
     """
     from gensim.models import Word2Vec
 
-    sentences = list(sentences)
+    sentences = list(_pieces(sentences))
     model = Word2Vec(
         vector_size=size, window=window, sg=int(skip_gram), negative=negative,
         min_count=min_count, seed=seed, workers=1, compute_loss=history is not None,
@@ -51,7 +57,7 @@ def train(
     model.build_vocab(sentences)
     if not len(model.wv):
         raise UserError(f"No word occurs {min_count} times: give more text or a smaller min_count.")
-    with suppress(stopping.Stopped):  # what was learned so far stays
+    with suppress(stopping.Stopped):  # the vectors of the epochs so far are returned
         model.train(
             sentences, total_examples=model.corpus_count, epochs=epochs,
             compute_loss=history is not None, callbacks=_loss_reporter(history),
@@ -62,27 +68,25 @@ def train(
 def load(path: str | Path):
     """Vectors from a word2vec or GloVe file, text or binary (``.bin``); gzip is understood.
 
-    A GloVe file is a word2vec text file without its first line of two counts.
+    A GloVe file is a word2vec text file without its first line of two counts. Words may hold
+    spaces; of a word that is repeated the first vector counts.
 
     Raises
     ------
-    UserError : there is no such file, or it holds no vectors.
+    UserError : there is no such file, or it holds no vectors, or not all that it announces.
     """
     from gensim.models import KeyedVectors
-    from smart_open import open as open_any
 
     path = Path(path).expanduser()
     if not path.is_file():
         raise UserError(f"There is no file '{path}'.")
-    binary = ".bin" in path.suffixes
     try:
-        with open_any(str(path), "rb") as file:
-            has_counts = len(file.readline().split()) == 2
-        return KeyedVectors.load_word2vec_format(
-            str(path), binary=binary, no_header=not (binary or has_counts)
-        )
-    except (ValueError, EOFError, UnicodeDecodeError) as error:
-        raise UserError(f"'{path}' holds no word vectors in word2vec or GloVe format.") from error
+        if ".bin" not in path.suffixes:
+            return _read_text(path)
+        return KeyedVectors.load_word2vec_format(str(path), binary=True, unicode_errors="replace")
+    except (ValueError, EOFError, OSError, MemoryError, zlib.error) as error:
+        reason = f"'{path}' holds no word vectors in word2vec or GloVe format"
+        raise UserError(f"{reason}: {error}.") from error
 
 
 def distil(words: Sequence[str], encoder: str = "minilm"):
@@ -129,13 +133,22 @@ def similarity_score(vectors, gold: str = "wordsim353") -> dict[str, float]:
 
     ``wordsim353`` (Finkelstein et al. 2002) mixes similarity with relatedness; ``simlex999``
     (Hill et al. 2015) is strict about similarity.
+
+    Raises
+    ------
+    UserError : no such test, or fewer than two of its pairs have vectors.
     """
     from gensim.test.utils import datapath
 
     if gold not in GOLD:
         raise unknown("similarity test", gold, GOLD)
-    found = vectors.evaluate_word_pairs(datapath(GOLD[gold]), dummy4unknown=False)
-    return {"spearman": float(found[1].statistic), "covered": 1 - found[2] / 100}
+    try:
+        _, spearman, missing = vectors.evaluate_word_pairs(datapath(GOLD[gold]))
+    except ValueError as error:
+        raise UserError(
+            f"Fewer than two pairs of '{gold}' have a vector for both words."
+        ) from error
+    return {"spearman": float(spearman.statistic), "covered": 1 - missing / 100}
 
 
 class MeanVectors(TransformerMixin, BaseEstimator):
@@ -157,22 +170,84 @@ class MeanVectors(TransformerMixin, BaseEstimator):
         if self.vectors is not None:
             self.vectors_ = self.vectors
             return self
-        counts: dict[str, int] = {}
-        for words in map(text.tokenize, texts):
-            for word in words:
-                counts[word] = counts.get(word, 0) + 1
+        counts = Counter(chain.from_iterable(_tokenized(texts)))
         frequent = [word for word, n in counts.items() if n >= self.min_count]
         self.vectors_ = distil(frequent or list(counts), self.encoder)
         return self
 
     def transform(self, texts: Sequence[str]) -> np.ndarray:
         """Rows of zeros for texts without a known word."""
-        rows = np.zeros((len(texts), self.vectors_.vector_size), np.float32)
-        for row, words in zip(rows, map(text.tokenize, texts), strict=True):
+        tokenized = _tokenized(texts)
+        rows = np.zeros((len(tokenized), self.vectors_.vector_size), np.float32)
+        for row, words in zip(rows, tokenized, strict=True):
             known = [word for word in words if word in self.vectors_]
             if known:
                 row[:] = self.vectors_[known].mean(axis=0)
         return rows
+
+
+def _tokenized(texts: Iterable[str]) -> list[list[str]]:
+    if texts is None or isinstance(texts, str):
+        raise UserError("Texts come as a list of strings, one string a text.")
+    return [text.tokenize(each) for each in texts]
+
+
+def _pieces(sentences: Iterable[Iterable[str]]) -> Iterator[list[str]]:
+    # What stands beyond 10,000 words in a sentence is not trained on (gensim #2880).
+    from gensim.models.word2vec import MAX_WORDS_IN_BATCH as longest
+
+    for number, sentence in enumerate(sentences, 1):
+        words = [None] if isinstance(sentence, str) else list(sentence)
+        if not all(isinstance(word, str) for word in words):
+            raise UserError(f"Sentence {number} is no list of words, as text.tokenize makes it.")
+        yield from (words[i : i + longest] for i in range(0, len(words), longest))
+
+
+def _read_text(path: Path):
+    # gensim's own reader cuts at each space, refuses a blank line, and reads no more rows than the
+    # first line announces.
+    from gensim.models import KeyedVectors
+    from smart_open import open as open_any
+
+    rows, count = {}, 0
+    with open_any(str(path), "rb") as file:
+        start = [file.readline().removeprefix(codecs.BOM_UTF8), *islice(file, 99)]
+        announced, size = _sizes(start)
+        for number, line in enumerate(chain(start, file), 1):
+            if not line.strip():
+                continue
+            word, *numbers = line.rsplit(None, size)
+            try:
+                row = np.array(list(map(float, numbers)), np.float32)
+            except ValueError:
+                row = None
+            if row is None or len(row) < size or not np.isfinite(row).all():
+                raise ValueError(f"line {number} is not a word and {size} numbers")
+            rows.setdefault(word.decode("utf-8", "replace"), row)
+            count += 1
+    if count < announced:
+        raise ValueError(f"its first line announces {announced}, and there are {count}")
+    vectors = KeyedVectors(size)
+    vectors.add_vectors(list(rows), np.stack(list(rows.values())))
+    return vectors
+
+
+def _sizes(lines: list[bytes]) -> tuple[int, int]:
+    """How many words are announced, and the dimensions, by a first line of counts or by the rows.
+
+    A first line of counts is made blank.
+    """
+    announced, size = 0, 0
+    if counts := re.fullmatch(rb"(\d+)\s+(\d+)\s*", lines[0]):
+        announced, size = map(int, counts.groups())
+        lines[0] = b""
+    widths = Counter(len(_NUMBERS_AT_THE_END.search(line)[0].split()) for line in lines)
+    del widths[0]
+    if not widths:
+        raise ValueError("no line ends with numbers")
+    if 0 < size < min(widths):
+        raise ValueError(f"its first line announces {size} dimensions, its rows {min(widths)}")
+    return announced, size or widths.most_common(1)[0][0]
 
 
 def _loss_reporter(history: History | None) -> list:
