@@ -41,15 +41,38 @@ def test_vectors_are_those_of_sentence_transformers():
     assert (ours * theirs).sum(axis=1) == pytest.approx(1, abs=off)
 
 
-def test_vectors_are_unit_long_kept_and_in_order(checkpoint):
+def test_vectors_are_unit_long_and_in_order(checkpoint):
     folder = str(checkpoint("bert"))
     texts = ["a great book", "a bad pan", "a great book", "the"]
     first = encoders.encode(texts, folder)
     assert np.linalg.norm(first, axis=1) == pytest.approx(1)
     assert np.array_equal(first[0], first[2])
     assert np.allclose(encoders.encode(texts[::-1], folder), first[::-1])
-    (kept,) = (kept for (path, *_), kept in encoders._vectors.items() if path == folder)
-    assert len(kept) == 3
+
+
+def test_vectors_are_cached_in_a_bounded_number_of_bytes(checkpoint, monkeypatch):
+    folder = str(checkpoint("bert"))
+    texts = [f"text {word}" for word in ("a", "book", "great", "bad", "pan", "the")]
+    encoders._vectors.clear()
+    alone = np.stack([encoders.encode([text], folder)[0] for text in texts])
+    assert len(encoders._vectors) == 6
+    entry = alone[0].nbytes + encoders._ENTRY_BYTES
+    monkeypatch.setattr(encoders, "_CACHE_BYTES", 4 * entry + 1)
+    assert np.allclose(encoders.encode(texts, folder), alone, atol=1e-6)
+    assert len(encoders._vectors) == 4
+    assert all(vector.base is None for vector in encoders._vectors.values())
+    encoders.encode(texts[2:3], folder)  # now used last of all
+    encoders.encode(["something new", "and more", "the last"], folder)
+    monkeypatch.setattr(encoders, "_encode", None)  # whoever calls it fails
+    assert np.allclose(encoders.encode(texts[2:3], folder), alone[2], atol=1e-6)
+    with pytest.raises(TypeError):
+        encoders.encode(texts[:1], folder)
+
+
+def test_no_texts_have_no_vectors_of_the_right_size(checkpoint):
+    folder = str(checkpoint("bert"))
+    one = encoders.encode((text for text in ["a great book"]), folder)
+    assert encoders.encode([], folder).shape == (0, one.shape[1])
 
 
 def test_an_encoder_that_was_trained_again_gives_other_vectors(checkpoint):

@@ -6,6 +6,8 @@ hub. Weights are read from safetensors only, and no code of a checkpoint is ever
 
 import hashlib
 import importlib.util
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -18,8 +20,10 @@ from workbench.training.batches import Encoded, token_ids
 
 BUNDLED = "minilm"
 _DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_KEPT_VECTORS = 200_000
-_vectors: dict[tuple, dict[bytes, np.ndarray]] = {}
+_CACHE_BYTES = 256 * 2**20
+_ENTRY_BYTES = 300  # of Python's objects around a cached vector
+_vectors: OrderedDict[bytes, np.ndarray] = OrderedDict()  # the one used longest ago comes first
+_vectors_lock = threading.Lock()
 
 
 def locate(name: str | Path) -> str:
@@ -128,21 +132,38 @@ def longest(model, wanted: int) -> int:
 def encode(texts: Sequence[str], encoder: str = BUNDLED, max_length: int = 256) -> np.ndarray:
     """Mean-pooled, length-normalised vectors of `texts`, float32, shape (n, hidden size).
 
-    Mean pooling is that of Sentence-BERT (Reimers & Gurevych 2019). Vectors are kept for the
-    life of the process, so a second call with the same texts costs next to nothing.
+    Mean pooling is that of Sentence-BERT (Reimers & Gurevych 2019). The vectors used last are kept
+    in memory (256 MB), so a second call with the same texts costs next to nothing.
     """
-    path = locate(encoder)
-    kept = _vectors.setdefault((path, _stamp(path), max_length), {})
-    keys = [
-        hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest() for text in texts
-    ]
-    new = {key: text for key, text in zip(keys, texts, strict=True) if key not in kept}
+    path, texts = locate(encoder), list(texts)
+    if not texts:
+        return np.empty((0, configuration(path).hidden_size), np.float32)
+    space = hashlib.blake2b(repr((path, _stamp(path), max_length)).encode(), digest_size=16)
+    keys = [_key(space, text) for text in texts]
+    found = {key: _vectors.get(key) for key in keys}
+    new = {key: text for key, text in zip(keys, texts, strict=True) if found[key] is None}
     if new:
-        if len(kept) + len(new) > _KEPT_VECTORS:
-            kept.clear()
-            new = dict(zip(keys, texts, strict=True))
-        kept.update(zip(new, _encode(list(new.values()), path, max_length), strict=True))
-    return np.stack([kept[key] for key in keys]) if keys else np.empty((0, 0), np.float32)
+        for key, vector in zip(new, _encode(list(new.values()), path, max_length), strict=True):
+            found[key] = vector.copy()  # a view would keep all vectors of this call in memory
+    _cache(found)
+    return np.stack([found[key] for key in keys])
+
+
+def _key(space, text: str) -> bytes:
+    digest = space.copy()
+    digest.update(text.encode("utf-8", "surrogatepass"))
+    return digest.digest()
+
+
+def _cache(found: dict[bytes, np.ndarray]) -> None:
+    with _vectors_lock:
+        for key, vector in found.items():
+            _vectors[key] = vector
+            _vectors.move_to_end(key)
+        size = sum(vector.nbytes + _ENTRY_BYTES for vector in _vectors.values())
+        while size > _CACHE_BYTES:
+            _, vector = _vectors.popitem(last=False)
+            size -= vector.nbytes + _ENTRY_BYTES
 
 
 def _stamp(path: str) -> tuple:
