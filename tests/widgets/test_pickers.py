@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from traitlets import TraitError
 
 from workbench import data
 from workbench.errors import UserError
@@ -101,6 +102,16 @@ def test_clicks_and_parameters_come_to_the_same():
     assert picker.value == ModelPicker(**given).value
     assert picker.build().get_params() == ModelPicker(**given).build().get_params()
     picker.wait()
+
+
+@pytest.mark.parametrize("picker", [ModelPicker, DataPicker])
+def test_a_change_of_the_value_that_was_given_out_changes_no_choice(picker):
+    picker = picker()
+    before = picker.value
+    picker.value.clear()
+    assert picker.value == before != {}
+    with pytest.raises(TraitError, match="read-only"):
+        picker.value = {}
 
 
 def test_the_catalogue_is_grouped_and_can_be_restricted():

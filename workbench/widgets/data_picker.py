@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from traitlets import Any, Dict, List
+from traitlets import Any, List
 
 from workbench import data, errors
 from workbench.data import sources
 from workbench.errors import UserError
 from workbench.widgets import data_view
 from workbench.widgets.dropzone import write_upload
-from workbench.widgets.pickers import Picker
+from workbench.widgets.pickers import CopiedDict, Picker
 
 
 class DataPicker(Picker):
@@ -33,7 +33,7 @@ class DataPicker(Picker):
     notes : what `data.load` mended or left out of it, a list of sentences.
     """
 
-    requested = Dict(read_only=True)
+    requested = CopiedDict(read_only=True)
     dataset = Any(read_only=True)
     notes = List(read_only=True)
 
@@ -99,7 +99,7 @@ class DataPicker(Picker):
         key = (source, _file_stamps(source))
         if self._columns[0] != key:
             found: list[str] = []
-            with suppress(UserError):
+            with suppress(UserError), errors.taking_notes():
                 found = [str(column).strip() for column in sources.read(source).columns]
             self._columns = (key, [c for c in found if c != "split"])
         return self._columns[1]

@@ -9,16 +9,23 @@ from traitlets import Dict, Int
 from workbench.widgets import base
 
 
+class CopiedDict(Dict):
+    """A dict that is given out as a copy: a change of it would pass the observers by."""
+
+    def get(self, obj, cls=None) -> dict:
+        return dict(super().get(obj, cls))
+
+
 class Picker(base.Shown):
     """A choice that several views may show: each observes its traits.
 
     Attributes
     ----------
-    value : the choice; it is replaced, never changed in place, so that observers see a change.
+    value : the choice, as a new dict.
     revision : goes up when something beside the choice has changed, such as an estimate that came.
     """
 
-    value = Dict(read_only=True)
+    value = CopiedDict(read_only=True)
     revision = Int(read_only=True)
 
     def __init__(self, value: dict) -> None:
