@@ -68,7 +68,7 @@ def test_a_file_of_ones_own_is_read_trained_tried_and_compared(notebook, own):
     notebook.wait_for(lambda: "bad" in notebook.text(tried))
     notebook.button(tried, "What does it rest on?").click()
     notebook.wait_for(lambda: "<script>alert(1)</script>" in notebook.text(tried))
-    notebook.wait_for(lambda: "speaks for the answer" in notebook.text(tried))
+    notebook.wait_for(lambda: "speaks for the prediction" in notebook.text(tried))
     notebook.shot(tried, "try-it")
 
     rows = notebook.output(runs).locator("tbody tr")
@@ -81,7 +81,7 @@ def test_a_file_of_ones_own_is_read_trained_tried_and_compared(notebook, own):
     notebook.shot(runs, "run-browser")
     notebook.output(runs).get_by_role("searchbox").first.fill("cnn")
     notebook.wait_for(lambda: "filtered from 2" in notebook.text(runs))
-    notebook.output(runs).get_by_role("button", name="loss: Activate to sort").click()
+    notebook.output(runs).get_by_role("button", name="loss: Activate to sort").first.click()
     assert len(notebook.save().read_bytes()) < 2**20, "the grid's JavaScript is not saved"
 
     chosen = PLACE["models"]

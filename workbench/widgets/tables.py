@@ -16,16 +16,15 @@ def table(frame: pd.DataFrame, caption: str = "", *, wrap: str = "", bars: str =
     wrap : the column whose text may break into lines.
     bars : a column of shares between 0 and 1, with a bar behind each number.
     """
-    numeric = {name: pd.api.types.is_numeric_dtype(frame[name]) for name in frame}
+    right = {c for c in frame if pd.api.types.is_numeric_dtype(frame[c]) and c != bars}
     head = _cell("th", frame.index.name or "", scope="col")
-    head += "".join(_cell("th", name, right=numeric[name], scope="col") for name in frame)
+    head += "".join(_cell("th", name, right=name in right, scope="col") for name in frame)
     rows = ""
     for index, row in zip(frame.index, frame.to_dict("records"), strict=True):
         rows += "<tr>" + _cell("th", index, scope="row")
         for name, value in row.items():
             text = number(value) + (f" {bar(value)}" if name == bars else "")
-            right = numeric[name] and name != bars
-            rows += _cell("td", text, right=right, wrap=name == wrap)
+            rows += _cell("td", text, right=name in right, wrap=name == wrap)
         rows += "</tr>"
     if caption:
         caption = f'<caption style="text-align:left"><i>{base.escape(caption)}</i></caption>'
