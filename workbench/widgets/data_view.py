@@ -36,36 +36,39 @@ def view(picker):
             content.value = summary(picker.value, picker.dataset, picker.notes)
 
     def read(work):
-        outcome = ("Read.", "good")
-        status.value = base.status_line("Reading …")
-        try:
-            work()
-        except Exception as error:
-            outcome = (_error_line(error), "bad")
+        outcome = _outcome(work, status)
         show_choice()
-        status.value = base.status_line(*outcome)
+        status.value = outcome
 
     def choose(**changes):
         if not busy:
             picker.begin(lambda: read(lambda: picker.choose(**changes)))
 
-    def upload(*file):
-        picker.begin(lambda: read(lambda: picker.upload(*file)))
-
     bundled.observe(lambda change: change["new"] and choose(source=change["new"]), names="value")
     other.observe(lambda c: c["new"].strip() and choose(source=c["new"].strip()), names="value")
     for name, control in columns.items():
         control.observe(lambda change, name=name: choose(**{name: change["new"]}), names="value")
-    zone = drop_zone(UPLOAD, upload)
+    upload = drop_zone(
+        UPLOAD, lambda *file: picker.begin(lambda: read(lambda: picker.upload(*file)))
+    )
     picker.observe(base.guarded(show_choice, status), names=["value", "requested"])
     picker.observe(base.guarded(show_content, status), names="dataset")
     show_content()
     read(lambda: picker.choose())
     row = {"flex_flow": "row wrap"}
     return keys.capture(w.VBox([
-        w.HBox([bundled, other], layout=row), zone, status,
+        w.HBox([bundled, other], layout=row), upload, status,
         w.HBox(list(columns.values()), layout=row), content,
     ]))  # fmt: skip
+
+
+def _outcome(work, status) -> str:
+    status.value = base.status_line("Reading …")
+    try:
+        work()
+    except Exception as error:
+        return base.status_line(_error_line(error), "bad")
+    return base.status_line("Read.", "good")
 
 
 def _controls(w) -> tuple:
