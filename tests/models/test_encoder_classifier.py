@@ -86,14 +86,14 @@ def test_full_moves_every_layer(fitted):
 
 def test_biases_and_norms_are_spared_the_weight_decay(checkpoint, monkeypatch):
     groups = []
-    make = trainer._Trainer.create_optimizer
+    make = trainer.Trainer.create_optimizer
 
     def spy(self, *args, **options):
         optimizer = make(self, *args, **options)
         groups.extend((g["weight_decay"], len(g["params"])) for g in self.optimizer.param_groups)
         return optimizer
 
-    monkeypatch.setattr(trainer._Trainer, "create_optimizer", spy)
+    monkeypatch.setattr(trainer.Trainer, "create_optimizer", spy)
     model = TextClassifier(str(checkpoint("bert")), **{**QUICK, "epochs": 1}).fit(TEXTS, LABELS)
     spared = [n for n, p in model._model.named_parameters() if p.ndim == 1]
     assert dict(groups)[0.0] == len(spared)
@@ -129,7 +129,7 @@ def test_one_class_and_unknown_strategies_are_refused(checkpoint):
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
-def test_either_precision_trains_on_any_processor(checkpoint, monkeypatch, precision):
+def test_either_precision_trains_on_any_cpu(checkpoint, monkeypatch, precision):
     monkeypatch.setattr(inference, "precision", lambda wanted="auto": precision)
     model = TextClassifier(str(checkpoint("bert")), **QUICK).fit(TEXTS, LABELS)
     assert model.training_info_["precision"] == precision

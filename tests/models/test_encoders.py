@@ -63,7 +63,7 @@ def test_vectors_are_cached_in_a_bounded_number_of_bytes(checkpoint, monkeypatch
     assert all(vector.base is None for vector in encoders._vectors.values())
     encoders.encode(texts[2:3], folder)  # now used last of all
     encoders.encode(["something new", "and more", "the last"], folder)
-    monkeypatch.setattr(encoders, "_encode", None)  # whoever calls it fails
+    monkeypatch.setattr(encoders, "embed", None)  # whoever calls it fails
     assert np.allclose(encoders.encode(texts[2:3], folder), alone[2], atol=1e-6)
     with pytest.raises(TypeError):
         encoders.encode(texts[:1], folder)

@@ -44,13 +44,13 @@ def test_the_first_token_is_what_the_whole_last_layer_says(checkpoint, family, a
 def test_a_small_vocabulary_learns_the_same(checkpoint, family, monkeypatch):
     settings = {**QUICK, "epochs": 2, "weight_decay": 0.0, "precision": "fp32"}
     folder, sizes = str(checkpoint(family)), []
-    fit = trainer._Trainer.train
+    fit = trainer.Trainer.train
 
     def spy(self, **options):
         sizes.append(self.model.get_input_embeddings().num_embeddings)
         return fit(self, **options)
 
-    monkeypatch.setattr(trainer._Trainer, "train", spy)
+    monkeypatch.setattr(trainer.Trainer, "train", spy)
     small = TextClassifier(folder, **settings).fit(TEXTS, LABELS)
     monkeypatch.setattr(speed, "pruned_vocabulary", untouched)
     large = TextClassifier(folder, **settings).fit(TEXTS, LABELS)
@@ -77,7 +77,7 @@ def test_words_that_training_never_saw_keep_their_vectors(checkpoint):
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
-def test_narrow_states_run_through_all_layers_and_teach_the_same(checkpoint, family):
+def test_narrow_hidden_states_run_through_all_layers_and_teach_the_same(checkpoint, family):
     folder, texts = checkpoint(family), ["a great book", "the pan , the film . it was dull"]
     model = encoders.load(folder, "SequenceClassification")
     batch = encoders.tokenizer(folder)(texts, padding=True, return_tensors="pt")

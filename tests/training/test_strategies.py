@@ -49,12 +49,12 @@ def test_frozen_layers_and_embeddings_stand_still(checkpoint, family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_kept_states_give_the_logits_of_the_whole_model(checkpoint, family):
+def test_stored_hidden_states_give_the_logits_of_the_whole_model(checkpoint, family):
     model = TextClassifier(str(checkpoint(family)), precision="fp32", **QUICK).fit(TEXTS, LABELS)
     rows = model._encoded(TEXTS, np.zeros(len(TEXTS), int))
     whole = inference.logits(model._model, rows, "fp32")
-    upper = strategies.Upper(model._model, 1)
-    upper.keep_states(rows, "fp32")
+    upper = strategies.UpperLayers(model._model, 1)
+    upper.precompute(rows, "fp32")
     spread = np.ptp(whole, axis=0).min()
     assert np.allclose(inference.logits(upper, rows, "fp32"), whole, atol=0.05 * spread)
 
@@ -94,7 +94,7 @@ def test_gradual_unfreezing_starts_with_the_head_and_ends_with_all(checkpoint):
 def test_lower_layers_learn_more_slowly(checkpoint):
     model = TextClassifier(str(checkpoint("bert")), **QUICK)
     model.classes_ = np.array(["bad", "good"])
-    model._load()
+    model._load(model.encoder)
     rates = strategies.layer_rates(model._model, 0.5)
     assert rates("classifier.weight") == 1
     assert rates("bert.encoder.layer.1.output.dense.weight") == 0.5

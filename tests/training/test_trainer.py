@@ -20,7 +20,7 @@ from workbench import models
 from workbench.errors import UserError
 from workbench.models.adaptation import ContinuedPretraining, SourceOnly
 from workbench.models.encoder_classifier import NetworkClassifier, TextClassifier
-from workbench.training import checkpoints, inference, trainer
+from workbench.training import checkpoints, inference, loop, trainer
 from workbench.training.batches import Encoded, ShuffledByLength, default_batch_size
 
 NETWORK = {"kind": "cnn", "size": 16, "hidden": 8, "min_count": 1, "batch_size": 16}
@@ -124,7 +124,7 @@ def test_a_tracker_that_is_not_here_is_named_before_anything_is_trained(monkeypa
     with pytest.raises(UserError, match="no tracker 'tensorbord'; did you mean 'tensorboard'"):
         network(report_to=["tensorbord"]).fit(TEXTS, LABELS)
     monkeypatch.setattr(
-        trainer.transformers.integrations, "get_available_reporting_integrations", list
+        loop.transformers.integrations, "get_available_reporting_integrations", list
     )
     with pytest.raises(UserError, match="'mlflow' is not installed: pip install mlflow"):
         network(report_to="mlflow").fit(TEXTS, LABELS)
@@ -158,7 +158,7 @@ def test_settings_are_seen_by_every_tool(checkpoint):
 # --- trouble ------------------------------------------------------------------------------------
 
 
-def test_a_loss_that_is_no_number_stops_with_advice():
+def test_a_loss_that_is_nan_stops_with_advice():
     with pytest.raises(UserError, match=r"in step \d+ at a learning rate of .*try a tenth"):
         network(learning_rate=1e30, max_grad_norm=None, warmup=0.0, optimizer="sgd").fit(
             TEXTS, LABELS
@@ -222,7 +222,7 @@ def test_training_sees_each_text_once_an_epoch_in_another_order(monkeypatch):
 
 
 def test_a_batch_is_padded_and_its_ids_are_no_python_lists():
-    rows = Encoded([np.array(r, np.int32) for r in ([5, 6, 7], [8], [9, 4])], 0, codes=[1, 0, 1])
+    rows = Encoded([np.array(r, np.int32) for r in ([5, 6, 7], [8], [9, 4])], 0, labels=[1, 0, 1])
     batch = rows.__getitems__([2, 0])
     assert batch["input_ids"].tolist() == [[9, 4, 0], [5, 6, 7]]
     assert batch["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
@@ -235,7 +235,8 @@ def test_a_batch_is_padded_and_its_ids_are_no_python_lists():
 KILLED = """
 import os, sys, numpy as np, torch, transformers, accelerate
 sys.path.insert(0, {root!r})
-from workbench.training import checkpoints, trainer
+from tests.models.test_encoder_classifier import LABELS, QUICK, TEXTS
+from workbench.training import checkpoints
 from workbench.models.encoder_classifier import TextClassifier
 checkpoints.SECONDS = 0
 def fit(folder):

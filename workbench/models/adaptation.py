@@ -1,18 +1,17 @@
 """Domain adaptation: classifiers whose `fit` also reads unlabelled text of the target domain."""
 
-import copy
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from workbench.errors import UserError
 from workbench.models import encoder_classifier, encoders
-from workbench.training.batches import Encoded, token_ids
-from workbench.training.history import History
 
 
 class SourceOnly(encoder_classifier.TextClassifier):
@@ -85,7 +84,7 @@ class ContinuedPretraining(encoder_classifier.TextClassifier):
     Parameters
     ----------
     pretraining_epochs, pretraining_rate : of the masked-LM stage.
-    mask : share of the tokens that are hidden (Devlin et al. 2019 hid 15%).
+    mask : share of the tokens that are masked (Devlin et al. 2019 hid 15%).
 
     The other parameters are those of `encoder_classifier.TextClassifier`.
     """
@@ -103,23 +102,28 @@ class ContinuedPretraining(encoder_classifier.TextClassifier):
         The rows ``mlm_loss`` of ``history_`` belong to the first stage.
         """
         _require(unlabeled, "dapt")
-        given = self.encoder
-        with tempfile.TemporaryDirectory() as folder:
-            pretraining = self._pretrain([*unlabeled, *texts], folder)
-            try:
-                # The adapted encoder is loaded from its folder as any other checkpoint is.
-                self.encoder = folder
-                super().fit(texts, labels, validation)
-            finally:
-                self.encoder = given
-        self.history_[:0] = pretraining
-        return self
+        self._unlabeled = list(unlabeled)
+        try:
+            return super().fit(texts, labels, validation)
+        finally:
+            del self._unlabeled
 
-    def _pretrain(self, texts: list[str], folder: str) -> History:
+    def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
+        with tempfile.TemporaryDirectory() as folder:
+            self._pretrain([*self._unlabeled, *texts], folder)
+            # The adapted encoder is loaded from its folder as any other checkpoint is.
+            report = super()._fit(texts, codes, validation, folder)
+        if self.checkpoints:
+            shutil.rmtree(Path(self.checkpoints, "mlm").expanduser(), ignore_errors=True)
+        return report
+
+    def _pretrain(self, texts: list[str], folder: str) -> None:
+        """Write the adapted encoder, and its tokenizer, to `folder`."""
         import transformers
 
+        from workbench import training
         from workbench.models import networks
-        from workbench.training import speed, trainer
+        from workbench.training import speed
 
         transformers.set_seed(self.seed)
         tokenizer = encoders.tokenizer(self.encoder)
@@ -128,23 +132,19 @@ class ContinuedPretraining(encoder_classifier.TextClassifier):
         model = encoders.load(
             self.encoder, "MaskedLM", **speed.for_training(encoders.configuration(self.encoder))
         )
-        rows, truncated = token_ids(tokenizer, texts, encoders.longest(model, self.max_length))
-        history = History()
-        settings = copy.copy(self).set_params(
-            epochs=self.pretraining_epochs, learning_rate=self.pretraining_rate, patience=None,
-            label_smoothing=0.0, checkpoints=None,
-        )  # fmt: skip
-        trainer.fit(
-            networks.MaskedOnly(model), Encoded(rows, tokenizer.pad_token_id, truncated=truncated),
-            history, settings, collate=networks.Masking(tokenizer, self.mask, self.seed),
-            prefix="mlm_",
+        settings = clone(self).set_params(
+            epochs=self.pretraining_epochs, patience=None, label_smoothing=0.0
+        )
+        training.fit(
+            networks.MaskedOnly(model), encoders.encoded(model, tokenizer, texts, self.max_length),
+            self.history_, settings, learning_rate=self.pretraining_rate,
+            prepare=networks.HideTokens(tokenizer, self.mask, self.seed), first_stage="mlm_",
         )  # fmt: skip
         # The masked-LM model has no pooler; the encoder that is saved keeps the pretrained one.
         encoder = encoders.load(self.encoder)
         encoder.load_state_dict(model.base_model.state_dict(), strict=False)
         encoder.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        return history
 
 
 def _require(unlabeled: Sequence[str], method: str) -> None:

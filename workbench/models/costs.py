@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import SimpleNamespace
 
 from workbench import models
 from workbench.data import text
@@ -125,7 +124,7 @@ def shape(encoder: str) -> Shape:
     return Shape(
         everything, tables, (everything - tables) * shared, sum(sum(size) for size in flat),
         config.num_hidden_layers, config.hidden_size, config.num_attention_heads,
-        config.vocab_size, encoders.longest(SimpleNamespace(config=config), 10**9),
+        config.vocab_size, encoders.longest(model, 10**9),
     )  # fmt: skip
 
 

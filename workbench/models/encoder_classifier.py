@@ -1,6 +1,5 @@
 """Networks as scikit-learn classifiers over raw text, trained by `transformers`."""
 
-import copy
 import json
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -12,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from workbench.errors import UserError, unknown
 from workbench.models import encoders
 from workbench.models.torch_classifier import TorchClassifier
-from workbench.training.batches import Encoded, token_ids
+from workbench.training.batches import Encoded
 from workbench.training.history import History
 
 STRATEGIES = ("full", "frozen", "upper", "gradual", "lora")
@@ -25,11 +24,11 @@ class TextClassifier(TorchClassifier):
     Parameters
     ----------
     encoder : ``"minilm"``, a folder, or a hub name.
-    strategy : which weights move.
+    strategy : which weights are trainable.
         ``"full"``: all of them.
         ``"frozen"``: none; logistic regression on mean-pooled vectors, which are computed once.
-        ``"upper"``: the layers above ``frozen_layers``; what the lower ones say of each text is
-        computed once and kept, so a step costs what the upper layers cost.
+        ``"upper"``: the layers above ``frozen_layers``; the hidden states below are computed
+        once and stored, so a step costs what the upper layers cost.
         ``"gradual"``: first the head, at last all (Howard & Ruder 2018).
         ``"lora"``: low-rank adapters of ``lora_rank`` and the head (Hu et al. 2022).
     frozen_layers : for ``"upper"``; half of the layers by default.
@@ -50,7 +49,7 @@ class TextClassifier(TorchClassifier):
     lora_rank: int = 8
 
     def save(self, folder: str | Path) -> None:
-        """Write weights, tokenizer and class names; `load` reads them.
+        """Write weights, tokenizer and classes; `load` reads them.
 
         Raises
         ------
@@ -61,7 +60,10 @@ class TextClassifier(TorchClassifier):
             raise UserError("A frozen encoder is not saved: fit it again, its vectors are quick.")
         self._model.save_pretrained(folder)
         self._tokenizer.save_pretrained(folder)
-        settings = {"classes": [str(c) for c in self.classes_], "max_length": self.max_length}
+        settings = {
+            "classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str,
+            "max_length": self.max_length,
+        }  # fmt: skip
         (Path(folder) / "workbench.json").write_text(json.dumps(settings), encoding="utf-8")
 
     @classmethod
@@ -71,7 +73,8 @@ class TextClassifier(TorchClassifier):
         classifier = cls(encoder=str(folder), max_length=settings["max_length"])
         classifier._tokenizer = encoders.tokenizer(folder)
         classifier._model = encoders.load(folder, "SequenceClassification")
-        classifier.classes_ = np.asarray(settings["classes"])
+        # Folders of old name no dtype: their classes are strings.
+        classifier.classes_ = np.asarray(settings["classes"], settings.get("dtype"))
         classifier.history_, classifier.training_info_ = History(), {}
         return classifier
 
@@ -79,10 +82,17 @@ class TextClassifier(TorchClassifier):
         if self.strategy not in STRATEGIES:
             raise unknown("strategy", self.strategy, STRATEGIES)
 
-    def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
+    def _fit(self, texts: list[str], codes: np.ndarray, validation, encoder=None) -> dict:
+        """Train the head, or the classifier that starts from `encoder` (by default `self.encoder`).
+
+        A frozen `encoder` is kept in memory, because its folder may vanish.
+        """
         if self.strategy == "frozen":
+            self._model = self._tokenizer = None
+            if encoder is not None:
+                self._tokenizer, self._model = encoders.for_encoding(encoder)
             return self._fit_frozen(texts, codes)
-        self._load()
+        self._load(encoder or self.encoder)
         train = self._encoded(texts, codes)
         held_out = self._encoded(*validation) if validation else None
         self._model, report = self._train(train, held_out, self._weights(codes))
@@ -91,7 +101,7 @@ class TextClassifier(TorchClassifier):
     def _fit_frozen(self, texts: list[str], codes: np.ndarray) -> dict:
         from sklearn.linear_model import LogisticRegression
 
-        vectors = encoders.encode(texts, self.encoder, self.max_length)
+        vectors = self._vectors(texts)
         # Unit vectors are short: C=10 regularises them about as C=1 does raw features.
         weight = self._weights(codes)
         self._head = LogisticRegression(
@@ -99,61 +109,61 @@ class TextClassifier(TorchClassifier):
             class_weight=None if weight is None else dict(enumerate(weight)),
         )  # fmt: skip
         self._head.fit(vectors, codes)
-        moving = self._head.coef_.size + self._head.intercept_.size
-        return {"trainable_parameters": moving, "texts": len(texts)}
+        trainable = self._head.coef_.size + self._head.intercept_.size
+        return {"trainable_parameters": trainable, "texts": len(texts)}
+
+    def _vectors(self, texts: list[str]) -> np.ndarray:
+        if self._model is None:
+            return encoders.encode(texts, self.encoder, self.max_length)
+        return encoders.embed(self._tokenizer, self._model, texts, self.max_length)
 
     def _probabilities(self, texts: list[str]) -> np.ndarray:
         if self.strategy != "frozen":
             return super()._probabilities(texts)
-        return self._head.predict_proba(encoders.encode(texts, self.encoder, self.max_length))
+        return self._head.predict_proba(self._vectors(texts))
 
-    def _load(self) -> None:
+    def _load(self, encoder: str) -> None:
         import transformers
 
         from workbench.training import speed
 
         transformers.set_seed(self.seed)
-        self._tokenizer = encoders.tokenizer(self.encoder)
+        self._tokenizer = encoders.tokenizer(encoder)
         self._model = encoders.load(
-            self.encoder, "SequenceClassification", num_labels=len(self.classes_),
+            encoder, "SequenceClassification", num_labels=len(self.classes_),
             id2label={i: str(c) for i, c in enumerate(self.classes_)},
             label2id={str(c): i for i, c in enumerate(self.classes_)},
             pad_token_id=self._tokenizer.pad_token_id, ignore_mismatched_sizes=True,
-            **speed.for_training(encoders.configuration(self.encoder)),
+            **speed.for_training(encoders.configuration(encoder)),
         )  # fmt: skip
 
     def _encoded(self, texts: Sequence[str], codes=None) -> Encoded:
-        length = encoders.longest(self._model, self.max_length)
-        rows, truncated = token_ids(self._tokenizer, texts, length)
-        return Encoded(rows, self._tokenizer.pad_token_id, codes, truncated)
+        return encoders.encoded(self._model, self._tokenizer, texts, self.max_length, codes)
 
     def _train(self, train: Encoded, held_out: Encoded | None, weights) -> tuple:
         """The trained classifier and what is to be reported of its training."""
-        from workbench.training import strategies, trainer
+        from workbench import training
+        from workbench.training import strategies
 
-        model, settings, callbacks = self._model, self, []
+        model, callbacks = self._model, []
         if self.reinit_layers:
             strategies.reinitialise(model, self.reinit_layers)
         rates = strategies.layer_rates(model, self.layer_decay)
+        learning_rate = self.learning_rate or training.default_learning_rate(model)
         trained = model
         if self.strategy == "upper":
-            half = len(strategies.stack(model)) // 2
-            trained = strategies.Upper(
-                model, half if self.frozen_layers is None else self.frozen_layers
-            )
+            trained = strategies.UpperLayers(model, self.frozen_layers)
             for rows in filter(None, (train, held_out)):
-                trained.keep_states(rows, self.precision)
+                trained.precompute(rows, self.precision)
         elif self.strategy == "gradual":
             callbacks = [strategies.Gradual(model)]
         elif self.strategy == "lora":
             trained = strategies.with_adapters(model, self.lora_rank)
-            if self.learning_rate is None:
-                settings = copy.copy(self).set_params(
-                    learning_rate=10 * trainer.default_learning_rate(model)
-                )
-        report = trainer.fit(
-            trained, train, self.history_, settings, validation=held_out, class_weights=weights,
-            rates=rates, callbacks=callbacks, inner=model,
+            learning_rate *= 1 if self.learning_rate else 10
+        report = training.fit(
+            trained, train, self.history_, self, learning_rate=learning_rate, validation=held_out,
+            class_weights=weights, rates=strategies.of_wrapped(rates, trained, model),
+            trainer_callbacks=callbacks,
         )  # fmt: skip
         if self.strategy == "lora":
             model = strategies.merge(trained)
@@ -191,8 +201,8 @@ class NetworkClassifier(TorchClassifier):
     def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
         import transformers
 
+        from workbench import training
         from workbench.models import networks
-        from workbench.training import trainer
 
         transformers.set_seed(self.seed)
         self._words = networks.Vocabulary(texts, self.min_count)
@@ -200,11 +210,9 @@ class NetworkClassifier(TorchClassifier):
         self._model = networks.Network(
             self.kind, start, len(self.classes_), self.hidden, self.dropout
         )
-        settings = self
-        if self.learning_rate is None:
-            settings = copy.copy(self).set_params(learning_rate=2e-3)
-        return trainer.fit(
-            self._model, self._encoded(texts, codes), self.history_, settings,
+        return training.fit(
+            self._model, self._encoded(texts, codes), self.history_, self,
+            learning_rate=self.learning_rate or 2e-3,
             validation=self._encoded(*validation) if validation else None,
             class_weights=self._weights(codes),
         )  # fmt: skip

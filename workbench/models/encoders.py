@@ -6,6 +6,7 @@ hub. Weights are read from safetensors only, and no code of a checkpoint is ever
 
 import hashlib
 import importlib.util
+import inspect
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ import numpy as np
 from workbench.data import hub
 from workbench.errors import UserError
 from workbench.training.batches import Encoded, token_ids
+from workbench.training.isolation import quiet
 
 BUNDLED = "minilm"
 _DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -87,11 +89,10 @@ def load(name: str | Path, head: str = "", **settings):
 
     loader = getattr(transformers, f"AutoModel{'For' if head else ''}{head}")
     # The head of a classifier is new on purpose; transformers' long warning about it is not.
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    return _from_pretrained(
-        loader, name, use_safetensors=True, dtype=torch.float32, **settings
-    ).eval()  # fmt: skip
+    with quiet():
+        return _from_pretrained(
+            loader, name, use_safetensors=True, dtype=torch.float32, **settings
+        ).eval()  # fmt: skip
 
 
 def tokenizer(name: str | Path):
@@ -100,7 +101,7 @@ def tokenizer(name: str | Path):
 
     loaded = _from_pretrained(transformers.AutoTokenizer, name)
     if loaded.pad_token is None:
-        loaded.pad_token = loaded.eos_token
+        loaded.pad_token = loaded.eos_token or loaded.unk_token
     return loaded
 
 
@@ -123,10 +124,25 @@ def configuration(name: str | Path):
 
 def longest(model, wanted: int) -> int:
     """`wanted` tokens, or as many as the model has positions for."""
-    positions = getattr(model.config, "max_position_embeddings", None) or wanted
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 0
     # RoBERTa's positions start after its padding index, which takes two of them away.
-    offset = 2 if model.config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
-    return min(wanted, positions - offset)
+    tables = (m for n, m in model.named_modules() if n.split(".")[-1] == "position_embeddings")
+    padding = next((getattr(table, "padding_idx", None) for table in tables), None)
+    positions -= 0 if padding is None else padding + 1
+    return min(wanted, positions) if positions > 0 else wanted  # XLNet says -1: any number
+
+
+def encoded(model, tokenizer, texts: Sequence[str], max_length: int, labels=None) -> Encoded:
+    """`texts` as `model` wants its batches: how long, padded where, with a mask or without."""
+    length, config = longest(model, max_length), model.config.get_text_config()
+    rows, truncated = token_ids(tokenizer, texts, length)
+    mask = "attention_mask" in inspect.signature(model.forward).parameters
+    # Where nothing can tell padding from text (FNet), every text meets the same amount of it.
+    multiple = getattr(config, "downsampling_rate", 1) if mask else length
+    return Encoded(
+        rows, tokenizer.pad_token_id, labels, truncated, multiple=multiple, mask=mask,
+        left=getattr(config, "summary_type", None) == "last",
+    )  # fmt: skip
 
 
 def encode(texts: Sequence[str], encoder: str = BUNDLED, max_length: int = 256) -> np.ndarray:
@@ -143,7 +159,8 @@ def encode(texts: Sequence[str], encoder: str = BUNDLED, max_length: int = 256) 
     found = {key: _vectors.get(key) for key in keys}
     new = {key: text for key, text in zip(keys, texts, strict=True) if found[key] is None}
     if new:
-        for key, vector in zip(new, _encode(list(new.values()), path, max_length), strict=True):
+        vectors = embed(*_ready(path, _stamp(path)), list(new.values()), max_length)
+        for key, vector in zip(new, vectors, strict=True):
             found[key] = vector.copy()  # a view would keep all vectors of this call in memory
     _cache(found)
     return np.stack([found[key] for key in keys])
@@ -173,35 +190,43 @@ def _stamp(path: str) -> tuple:
 
 @lru_cache(maxsize=1)
 def _ready(path: str, stamp: tuple):
-    """Tokenizer and model of the encoder used last, in the type in which it is fastest."""
+    return for_encoding(path)
+
+
+def for_encoding(name: str) -> tuple:
+    """Tokenizer and model of an encoder, in the type and on the device that are fastest here."""
     import torch
 
     from workbench.training.inference import precision
+    from workbench.training.isolation import isolated
 
-    model = load(path)
+    with isolated():  # layers that a checkpoint lacks are drawn
+        model = load(name)
     if precision() == "bf16":
         model.to(torch.bfloat16)
-    return tokenizer(path), model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return tokenizer(name), model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _encode(texts: list[str], path: str, max_length: int) -> np.ndarray:
+def embed(tokenizer, model, texts: Sequence[str], max_length: int) -> np.ndarray:
+    """Mean-pooled, length-normalised vectors of `texts`, float32, shape (n, hidden size)."""
     import torch
 
     from workbench.training import inference
 
-    tokens, model = _ready(path, _stamp(path))
-    ids, truncated = token_ids(tokens, texts, longest(model, max_length))
-    rows = Encoded(ids, tokens.pad_token_id, truncated=truncated)
-    vectors = np.empty((len(texts), model.config.hidden_size), np.float32)
+    encoder = model.get_encoder() if model.config.is_encoder_decoder else model
+    rows = encoded(encoder, tokenizer, texts, max_length)
 
-    def pooled(input_ids, attention_mask):
-        states = model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        mask = attention_mask.unsqueeze(-1)
-        mean = (states.float() * mask).sum(1) / mask.sum(1).clamp(min=1)
+    def pooled(input_ids, **mask):
+        hidden_states = encoder(input_ids=input_ids, **mask).last_hidden_state
+        real = mask.get("attention_mask", input_ids != tokenizer.pad_token_id).unsqueeze(-1)
+        mean = (hidden_states.float() * real).sum(1) / real.sum(1).clamp(min=1)
         return torch.nn.functional.normalize(mean)
 
+    vectors = None
     # The weights have their type already: nothing is left to cast.
-    for batch, found in inference.forward_batches(model, rows, "fp32", pooled):
+    for batch, found in inference.forward_batches(encoder, rows, "fp32", pooled):
+        if vectors is None:
+            vectors = np.empty((len(texts), found.shape[1]), np.float32)
         vectors[batch] = found.cpu().numpy()
     return vectors
 

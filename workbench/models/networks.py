@@ -45,15 +45,17 @@ class Vocabulary:
 class Network(nn.Module):
     """Embeddings, a convolutional or recurrent layer, a pooled vector, a linear layer.
 
-    ``cnn`` has filters over 3, 4 and 5 words, each reduced to its strongest answer (Kim 2014);
-    ``rnn`` (Elman 1990), ``lstm`` (Hochreiter & Schmidhuber 1997) and ``gru`` (Cho et al. 2014)
-    read in both directions and keep the strongest answer of each unit over the text.
+    ``cnn`` has filters over 3, 4 and 5 words (Kim 2014); ``rnn`` (Elman 1990), ``lstm``
+    (Hochreiter & Schmidhuber 1997) and ``gru`` (Cho et al. 2014) read in both directions. All
+    pool by the maximum over the text.
 
     Parameters
     ----------
     kind : ``"cnn"``, ``"rnn"``, ``"lstm"`` or ``"gru"``.
-    vocabulary : number of words.
-    vectors : starting values of the embeddings, shape (vocabulary, dimensions).
+    vectors : starting values of the embeddings, shape (words of the vocabulary, dimensions).
+    classes : number of classes.
+    hidden : filters of each width, or units in each direction.
+    dropout : of the words and of the pooled vector.
     """
 
     def __init__(
@@ -78,58 +80,61 @@ class Network(nn.Module):
         words = self.dropout(self.embeddings(input_ids))
         mask = attention_mask.bool()[:, None, :]
         if isinstance(self.layer, nn.ModuleList):
-            states = [conv(words.mT).relu() for conv in self.layer]
+            features = [conv(words.mT).relu() for conv in self.layer]
             # An even width gives one position more than there are words.
-            pooled = [s[..., : mask.shape[-1]].masked_fill(~mask, 0).amax(-1) for s in states]
+            pooled = [s[..., : mask.shape[-1]].masked_fill(~mask, 0).amax(-1) for s in features]
         else:
             lengths = attention_mask.sum(1).cpu()
             packed = nn.utils.rnn.pack_padded_sequence(
                 words, lengths, batch_first=True, enforce_sorted=False
             )
-            states, _ = nn.utils.rnn.pad_packed_sequence(self.layer(packed)[0], batch_first=True)
-            pooled = [states.mT.masked_fill(~mask[..., : states.shape[1]], -torch.inf).amax(-1)]
+            hidden, _ = nn.utils.rnn.pad_packed_sequence(self.layer(packed)[0], batch_first=True)
+            pooled = [hidden.mT.masked_fill(~mask[..., : hidden.shape[1]], -torch.inf).amax(-1)]
         logits = self.classifier(self.dropout(torch.cat(pooled, dim=1)))
         return SimpleNamespace(logits=logits)
 
 
-class Masking:
+class HideTokens:
     """Hides tokens of a batch for masked-LM training (Devlin et al. 2019), by transformers.
 
-    The draws depend on the seed and on how many batches came before.
+    The draws depend on the seed and the step alone: a resumed run hides the same tokens.
     """
 
     def __init__(self, tokenizer, share: float, seed: int) -> None:
         self._collator = transformers.DataCollatorForLanguageModeling(
-            tokenizer, mlm_probability=share, seed=seed
+            tokenizer, mlm_probability=share
         )
-        self._collator.create_rng()
-        self._special = torch.tensor(tokenizer.all_special_ids)
+        self._special, self._seed = torch.tensor(tokenizer.all_special_ids), seed
 
-    def __call__(self, batch: dict) -> dict:
-        special = torch.isin(batch["input_ids"], self._special)
-        ids, labels = self._collator.torch_mask_tokens(batch["input_ids"].clone(), special)
-        return batch | {"input_ids": ids, "labels": labels, "asked": labels != -100}
+    def __call__(self, batch: dict, step: int) -> dict:
+        # On the CPU, where the draws of every machine are the same.
+        ids = batch["input_ids"].cpu()
+        self._collator.seed = int(np.random.default_rng([self._seed, step]).integers(2**62))
+        self._collator.create_rng()
+        special = torch.isin(ids, self._special)
+        ids, labels = self._collator.torch_mask_tokens(ids.clone(), special)
+        return batch | {"input_ids": ids, "labels": labels, "hidden": labels != -100}
 
 
 class MaskedOnly(nn.Module):
-    """A masked-LM model that names only the tokens that are asked for.
+    """A masked-LM model that computes logits for the hidden tokens only.
 
-    The layer over the whole vocabulary costs more than a small encoder, and 85% of its answers
-    are never looked at: without them a step takes half the time.
+    The layer over the whole vocabulary costs more than a small encoder, and 85% of its logits
+    enter no loss: without them a step takes half the time.
     """
 
     def __init__(self, model) -> None:
         super().__init__()
         self.model = model
-        self._asked = None
+        self._hidden = None
         model.get_output_embeddings().register_forward_pre_hook(
-            lambda _, given: (given[0][self._asked],)
+            lambda _, given: (given[0][self._hidden],)
         )
 
-    def forward(self, input_ids, attention_mask, asked):
-        """Logits, shape (asked tokens, vocabulary)."""
-        self._asked = asked
-        return self.model(input_ids=input_ids, attention_mask=attention_mask)
+    def forward(self, hidden, **inputs):
+        """Logits, shape (hidden tokens, vocabulary), from a batch and where tokens are hidden."""
+        self._hidden = hidden
+        return self.model(**inputs)
 
 
 def starting_vectors(vocabulary: Vocabulary, size: int, vectors=None) -> torch.Tensor:

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from workbench.errors import UserError
+from workbench.training import isolation
 from workbench.training.batches import Encoded
 from workbench.training.history import History
 
@@ -89,7 +90,8 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
             raise UserError("Early stopping (patience) needs validation=(texts, labels).")
         started = time.perf_counter()
         self.history_ = History()
-        self.training_info_ = self._fit(list(texts), codes, self._known(validation))
+        with isolation.isolated():
+            self.training_info_ = self._fit(list(texts), codes, self._known(validation))
         self.training_info_["seconds"] = round(time.perf_counter() - started, 2)
         return self
 

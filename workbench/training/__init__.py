@@ -6,7 +6,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "history": ["History"],
+        "loop": ["fit"],
+        "optimizers": ["default_learning_rate", "parameter_counts"],
         "stopping": ["Stopped"],
-        "trainer": ["default_learning_rate", "fit", "parameter_counts"],
     },
 )

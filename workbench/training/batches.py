@@ -15,18 +15,23 @@ class Encoded:
     ----------
     rows : token ids of each text, int32.
     padding : the id that fills a batch.
-    codes : number of the class of each text.
+    labels : number of the class of each text.
     truncated : how many texts were cut to fit.
+    left : padding comes before the text, for models that read the last position.
+    multiple : a batch is padded to a multiple of so many positions.
+    mask : batches have an ``attention_mask``; a few architectures take none.
     """
 
     def __init__(
-        self, rows: Sequence[np.ndarray], padding: int, codes=None, truncated: int = 0
-    ) -> None:
+        self, rows: Sequence[np.ndarray], padding: int, labels=None, truncated: int = 0, *,
+        left: bool = False, multiple: int = 1, mask: bool = True,
+    ) -> None:  # fmt: skip
         self.length = np.array([len(row) for row in rows])
         self.ids = np.concatenate(rows) if len(rows) else np.empty(0, np.int32)
-        self.codes = None if codes is None else np.asarray(codes)
-        self.states = None
+        self.labels = None if labels is None else np.asarray(labels)
+        self.hidden_states = None  # of frozen layers, one row a token; see `strategies`
         self.padding, self.truncated = padding, truncated
+        self.left, self.multiple, self.mask = left, multiple, mask
         self._starts = np.cumsum(self.length) - self.length
 
     def __len__(self) -> int:
@@ -35,34 +40,40 @@ class Encoded:
     def __getitem__(self, index: int) -> np.ndarray:
         return self.ids[self._starts[index] : self._starts[index] + self.length[index]]
 
-    def places(self, indices: Sequence[int]) -> np.ndarray:
+    def flat_indices(self, indices: Sequence[int]) -> np.ndarray:
         """Where the tokens of these texts stand in the flat array, text after text."""
         starts, lengths = self._starts[indices], self.length[indices]
         return np.concatenate([np.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)])
 
+    def is_token(self, indices: Sequence[int]) -> np.ndarray:
+        """The attention mask of a batch of these texts, boolean."""
+        lengths = self.length[indices][:, None]
+        width = -(-lengths.max() // self.multiple) * self.multiple
+        positions = np.arange(width)
+        return positions >= width - lengths if self.left else positions < lengths
+
     def __getitems__(self, indices: Sequence[int]) -> dict:
-        """One padded batch: ``input_ids``, ``attention_mask``, and what else is known, in torch."""
+        """One padded batch in torch: ``input_ids``, ``attention_mask``, and what else there is."""
         import torch
 
         indices = np.asarray(indices)
-        lengths = self.length[indices]
-        real = np.arange(lengths.max()) < lengths[:, None]
-        ids = np.full(real.shape, self.padding, np.int64)
-        where = self.places(indices)
-        ids[real] = self.ids[where]
-        batch = {
-            "input_ids": torch.from_numpy(ids),
-            "attention_mask": torch.from_numpy(real.astype(np.int64)),
-        }
-        if self.states is not None:
-            states = torch.zeros(*real.shape, self.states.shape[1], dtype=self.states.dtype)
-            states[batch["attention_mask"].bool()] = self.states[where]
-            batch["states"] = states
-        if self.codes is not None:
-            batch["labels"] = torch.from_numpy(self.codes[indices])
+        mask = self.is_token(indices)
+        ids = np.full(mask.shape, self.padding, np.int64)
+        flat = self.flat_indices(indices)
+        ids[mask] = self.ids[flat]
+        batch = {"input_ids": torch.from_numpy(ids)}
+        if self.mask:
+            batch["attention_mask"] = torch.from_numpy(mask.astype(np.int64))
+        if self.hidden_states is not None:
+            size, dtype = self.hidden_states.shape[1], self.hidden_states.dtype
+            hidden_states = torch.zeros(*mask.shape, size, dtype=dtype)
+            hidden_states[torch.from_numpy(mask)] = self.hidden_states[flat]
+            batch["hidden_states"] = hidden_states
+        if self.labels is not None:
+            batch["labels"] = torch.from_numpy(self.labels[indices])
         return batch
 
-    def report(self) -> dict:
+    def counts(self) -> dict:
         """Texts, tokens and how many texts were cut."""
         return {"texts": len(self), "tokens": len(self.ids), "truncated": self.truncated}
 
@@ -70,18 +81,25 @@ class Encoded:
 def token_ids(tokenizer, texts: Sequence[str], max_length: int) -> tuple[list[np.ndarray], int]:
     """Token ids of each text, int32, and how many texts were cut to `max_length` tokens."""
     rows, truncated = [], 0
+    # An empty text has no tokens with some tokenizers, and no model takes none.
+    blank = [tokenizer.pad_token_id]
     for start in range(0, len(texts), 1000):
-        found = tokenizer(
-            list(texts[start : start + 1000]), truncation=True, max_length=max_length,
-            return_overflowing_tokens=True, return_attention_mask=False,
-        )  # fmt: skip
-        # What does not fit comes back as further rows of the same text.
-        owners = found["overflow_to_sample_mapping"]
-        _, firsts, pieces = np.unique(owners, return_index=True, return_counts=True)
-        truncated += int((pieces > 1).sum())
-        # An empty text has no tokens with some tokenizers, and no model takes none.
-        blank = [tokenizer.pad_token_id]
-        rows += [np.asarray(found["input_ids"][i] or blank, np.int32) for i in firsts]
+        some = list(texts[start : start + 1000])
+        if tokenizer.is_fast:
+            found = tokenizer(
+                some, truncation=True, max_length=max_length, return_overflowing_tokens=True,
+                return_attention_mask=False,
+            )  # fmt: skip
+            # What does not fit comes back as further rows of the same text.
+            owners = found["overflow_to_sample_mapping"]
+            _, firsts, pieces = np.unique(owners, return_index=True, return_counts=True)
+            truncated += int((pieces > 1).sum())
+            ids = [found["input_ids"][i] for i in firsts]
+        else:
+            whole = tokenizer(some, return_attention_mask=False, verbose=False)["input_ids"]
+            truncated += sum(len(each) > max_length for each in whole)
+            ids = tokenizer(some, truncation=True, max_length=max_length)["input_ids"]
+        rows += [np.asarray(each or blank, np.int32) for each in ids]
     return rows, truncated
 
 
@@ -108,9 +126,9 @@ def default_batch_size(texts: int) -> int:
 class ShuffledByLength:
     """Batches of texts of like length in a random order, another one each epoch.
 
-    Lengths are blurred by up to a twentieth before sorting, so that the company of a text changes;
-    half of a random batch is padding, here about a twentieth. The order depends on the seed and
-    the epoch alone: a resumed run meets the same batches.
+    Lengths are blurred by up to a twentieth before sorting, so that a text meets other texts in
+    each epoch; half of a random batch is padding, here about a twentieth. The order depends on
+    the seed and the epoch alone: a resumed run sees the same batches.
     """
 
     def __init__(self, lengths: Sequence[int], size: int, seed: int) -> None:

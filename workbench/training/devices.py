@@ -5,7 +5,7 @@ import sys
 
 
 def has_gpu() -> bool:
-    """Whether `Trainer` finds a GPU; told otherwise, it refuses bf16 on a CPU."""
+    """Whether `Trainer` finds a GPU; it refuses bf16 on a CPU unless it is asked to use the CPU."""
     import torch
 
     return torch.cuda.is_available() or torch.backends.mps.is_available()
@@ -19,3 +19,13 @@ def device() -> str:
     if torch is not None and torch.backends.mps.is_available():
         return "mps"
     return f"cpu: {os.cpu_count()} cores"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether `error` says that the memory of the CPU or GPU was too small."""
+    import torch
+
+    words = ("out of memory", "not enough memory", "can't allocate memory", "alloc_cpu")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        word in str(error).lower() for word in words
+    )

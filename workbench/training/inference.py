@@ -1,4 +1,4 @@
-"""What a model says of texts: in batches of like length, in the processor's precision.
+"""Predictions of a model: in batches of like length, in the precision that suits the CPU.
 
 It stands apart from training because `transformers.Trainer` takes seconds to import.
 """
@@ -13,7 +13,7 @@ from workbench.training.batches import Encoded, by_length
 
 
 def precision(wanted: str = "auto") -> str:
-    """``"bf16"`` where the processor has units for it; emulated bf16 is slower than fp32."""
+    """``"bf16"`` where the CPU or GPU has units for it; emulated bf16 is slower than fp32."""
     if wanted != "auto":
         return wanted
     if torch.cuda.is_available():
@@ -24,13 +24,13 @@ def precision(wanted: str = "auto") -> str:
 
 
 def forward_batches(
-    model, rows: Encoded, wanted: str = "auto", ask: Callable | None = None
+    model, rows: Encoded, wanted: str = "auto", forward: Callable | None = None
 ) -> Iterator[tuple[np.ndarray, object]]:
-    """Batch by batch, the numbers of its texts and what `model`, or `ask`, says of them.
+    """Batch by batch, the indices of its texts and the output of `model`, or of `forward`.
 
     Raises
     ------
-    stopping.Stopped : between two batches, when somebody asked for it.
+    stopping.Stopped : between two batches, when the stop event has been set.
     """
     device = next(model.parameters()).device
     bf16 = precision(wanted) == "bf16"
@@ -41,18 +41,19 @@ def forward_batches(
             stopping.raise_if_stopped()
             inputs = {k: v.to(device) for k, v in rows.__getitems__(batch).items() if k != "labels"}
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, bf16):
-                answer = (ask or model)(**inputs)
-            yield batch, answer
+                output = (forward or model)(**inputs)
+            yield batch, output
     finally:
         model.train(was_training)
 
 
 def logits(model, rows: Encoded, wanted: str = "auto") -> np.ndarray:
-    """Scores of the classes, shape (n, classes), in double precision."""
+    """Scores of the classes before softmax, shape (n, classes), float64."""
     found = None
     with speed.first_token_only(model), speed.bf16_hidden_states(model):
-        for batch, answer in forward_batches(model, rows, wanted):
-            scores = answer.logits.double().cpu().numpy()
+        for batch, output in forward_batches(model, rows, wanted):
+            # Apple's GPUs have no float64: it is made of what has left the device.
+            scores = output.logits.float().cpu().numpy()
             found = np.empty((len(rows), scores.shape[1])) if found is None else found
             found[batch] = scores
     return found

@@ -1,7 +1,10 @@
-"""What makes a step on a processor faster without changing what is learned, each for a while.
+"""What makes a step on a CPU faster without changing what is learned, each for a while.
 
 The gains are those of MiniLM on two cores with bf16 units, SST-2, batches of 32, one change at a
 time, in one process; `benchmarks/` compares the whole with plain `Trainer`.
+
+`first_token_only` computes with the parts of a BERT layer, which transformers may rename: a test
+names the version for which they are known.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,18 +19,20 @@ from workbench.training.batches import Encoded
 
 
 @contextmanager
-def cpu_speedups(model: nn.Module, rows: Sequence[Encoded], seed: int) -> Iterator["Pool"]:
+def cpu_speedups(model: nn.Module, data: Sequence[Encoded], seed: int) -> Iterator["Pool"]:
     """All of this module at once; leaving it gives the model back as it came."""
+    heads = (m for m in model.modules() if type(m).__name__.endswith("ForSequenceClassification"))
+    classifier = next(heads, None)
     with ExitStack() as stack:
-        if hasattr(model, "get_input_embeddings"):
-            stack.enter_context(pruned_vocabulary(model, rows))
-            stack.enter_context(first_token_only(model))
-            stack.enter_context(bf16_hidden_states(model))
+        if classifier is not None:
+            stack.enter_context(pruned_vocabulary(classifier, data))
+            stack.enter_context(first_token_only(classifier))
+            stack.enter_context(bf16_hidden_states(classifier))
         yield stack.enter_context(pooled_dropout(model, seed))
 
 
 def for_training(config) -> dict:
-    """Configuration values under which a step on a processor is fastest.
+    """Configuration values under which a step on a CPU is fastest.
 
     Eager attention has the faster backward pass (bf16: 148 against 84 examples a second). Dropout
     inside attention draws a random number for every pair of tokens and is left out; hidden dropout
@@ -43,9 +48,9 @@ def for_training(config) -> dict:
 class PooledDropout(nn.Module):
     """Dropout whose draws are cut out of a pool: 160 against 111 examples a second.
 
-    Torch draws serially on a processor, which costs more than the matrix products of a small
+    Torch draws serially on a CPU, which costs more than the matrix products of a small
     layer. Here four million draws are made once, and each call takes a stretch of them that starts
-    at a random place; the places of a step depend on the seed and the step alone, so that a
+    at random; the starts of a step depend on the seed and the step alone, so that a
     resumed run drops the same.
     """
 
@@ -58,7 +63,7 @@ class PooledDropout(nn.Module):
 
 
 class Pool:
-    """Zeros and the inverse of what is kept, for each rate and type that is asked for."""
+    """Factors of dropout, zero or 1 / (1 - p), for each rate and type that a model uses."""
 
     _SIZE = 1 << 22
 
@@ -68,7 +73,7 @@ class Pool:
 
     def restart(self, step: int) -> None:
         """Begin the draws of a step."""
-        self._places = np.random.default_rng([self._seed, step])
+        self._starts = np.random.default_rng([self._seed, step])
 
     def draw(self, p: float, like: torch.Tensor) -> torch.Tensor:
         """Factors of the shape and type of `like`."""
@@ -78,7 +83,7 @@ class Pool:
             pool = self._pools[p, like.dtype] = torch.from_numpy(draws).to(like.dtype) / (1 - p)
         if like.numel() >= self._SIZE:
             return torch.nn.functional.dropout(torch.ones_like(like), p)
-        start = int(self._places.integers(self._SIZE - like.numel()))
+        start = int(self._starts.integers(self._SIZE - like.numel()))
         return pool[start : start + like.numel()].view(like.shape)
 
 
@@ -101,65 +106,100 @@ def pooled_dropout(model: nn.Module, seed: int) -> Iterator[Pool]:
 
 
 @contextmanager
-def pruned_vocabulary(model: nn.Module, rows: Sequence[Encoded]) -> Iterator[None]:
+def pruned_vocabulary(model: nn.Module, data: Sequence[Encoded]) -> Iterator[None]:
     """The embedding table without the words that do not occur: 148 against 142 examples a second.
 
     Half of a small encoder is this table, and its gradient and the optimiser's two moments are
     dense. Words that do not occur get no gradient; here they are spared the weight decay as well.
     """
-    table = model.get_input_embeddings()
-    padding = max(each.padding for each in rows)
-    # The low ids keep their numbers, because models tell padding by its number.
-    used = np.union1d(np.arange(padding + 1), np.concatenate([each.ids for each in rows]))
-    if padding > 1000 or len(used) > 0.9 * table.num_embeddings or not table.weight.requires_grad:
+    table, used = model.get_input_embeddings(), _used_ids(model.config, data)
+    plain = type(table) is nn.Embedding and table.weight.requires_grad
+    if not plain or len(used) > 0.9 * table.num_embeddings or used[-1] >= table.num_embeddings:
         yield
         return
     small = nn.Embedding(len(used), table.embedding_dim, padding_idx=table.padding_idx)
     small.weight.data = table.weight.data[used].clone()
-    _renumber(model, small, rows, lambda ids: np.searchsorted(used, ids))
+    _renumber(model, small, data, lambda ids: np.searchsorted(used, ids))
     try:
         yield
     finally:
         table.weight.data[used] = small.weight.data.to(table.weight.device)
-        _renumber(model, table.to(small.weight.device), rows, lambda ids: used[ids])
+        _renumber(model, table.to(small.weight.device), data, lambda ids: used[ids])
 
 
-def _renumber(model: nn.Module, table: nn.Embedding, rows: Sequence[Encoded], to) -> None:
+def _used_ids(config, data: Sequence[Encoded]) -> np.ndarray:
+    """Ids that occur, and all up to the special ones, which models know by their numbers."""
+    special = [v for k, v in config.to_dict().items() if k.endswith("_token_id")]
+    last = max(v for v in (*special, *(d.padding for d in data)) if isinstance(v, int))
+    return np.union1d(np.arange(last + 1), np.concatenate([each.ids for each in data]))
+
+
+def _renumber(model: nn.Module, table: nn.Embedding, data: Sequence[Encoded], to) -> None:
     model.set_input_embeddings(table)
-    for each in rows:
+    for each in data:
         each.ids = to(each.ids).astype(np.int32)
+
+
+class _FirstTokenLayer(nn.Module):
+    """A BERT layer, made of the parts of `layer`, that computes the first position alone.
+
+    The other positions still offer keys and values.
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.attention, self.intermediate = layer.attention, layer.intermediate
+        self.output = layer.output
+
+    def forward(self, hidden_states, attention_mask=None, *_, **__):
+        attention = self.attention.self
+        heads = (len(hidden_states), -1, attention.num_attention_heads,
+                 attention.attention_head_size)  # fmt: skip
+        query = attention.query(hidden_states[:, :1]).view(heads).transpose(1, 2)
+        key = attention.key(hidden_states).view(heads).transpose(1, 2)
+        value = attention.value(hidden_states).view(heads).transpose(1, 2)
+        scores = query @ key.mT * attention.attention_head_size**-0.5
+        if attention_mask is not None:
+            allowed = attention_mask[..., :1, :]
+            blocked = torch.finfo(scores.dtype).min
+            scores = (
+                scores.masked_fill(~allowed, blocked)
+                if allowed.dtype is torch.bool
+                else scores + allowed
+            )
+        context = attention.dropout(scores.softmax(-1)) @ value
+        context = context.transpose(1, 2).flatten(2)
+        mixed = self.attention.output(context, hidden_states[:, :1])
+        return self.output(self.intermediate(mixed), mixed)
 
 
 @contextmanager
 def first_token_only(model: nn.Module) -> Iterator[None]:
     """The last layer computes the one position that the head reads: a seventh less to compute.
 
-    For classifiers of the BERT and RoBERTa families; others are left alone. The other positions
-    still offer keys and values, so the result is the same.
+    For classifiers of the BERT and RoBERTa families; others are left alone. The result is the same.
     """
     family = getattr(getattr(model, "config", None), "model_type", None)
     classifies = type(model).__name__.endswith("ForSequenceClassification")
     encoder = getattr(getattr(model, "base_model", None), "encoder", None)
-    if family not in ("bert", "roberta", "xlm-roberta") or not classifies or encoder is None:
+    plain = family in ("bert", "roberta", "xlm-roberta") and classifies and encoder is not None
+    if not plain or isinstance(encoder.layer[-1], _FirstTokenLayer):
         yield
         return
     layer = encoder.layer[-1]
-    if "forward" in vars(layer):  # inside of another such block
-        yield
-        return
-    layer.forward = lambda states, mask=None, *_, **__: _first_token(layer, states, mask)
+    encoder.layer[-1] = _FirstTokenLayer(layer)
     try:
         yield
     finally:
-        del layer.forward
+        encoder.layer[-1] = layer
 
 
 @contextmanager
 def bf16_hidden_states(model: nn.Module) -> Iterator[None]:
-    """Under autocast, states go from layer to layer in bf16: 134 against 121 examples a second.
+    """Under autocast, hidden states stay in bf16 between layers: 134 against 121 examples a second.
 
     Autocast narrows what enters each matrix product and leaves the sum that runs past the layers
-    in fp32, so that every product casts it anew, and both are held for the backward pass. The
+    in fp32, so that every product casts it anew, and both are stored for the backward pass. The
     norms still count in fp32 inside. For models whose embeddings are a module of their own; on a
     GPU, autocast widens before each norm, and nothing would be gained.
     """
@@ -167,35 +207,14 @@ def bf16_hidden_states(model: nn.Module) -> Iterator[None]:
     if embeddings is None or devices.has_gpu():
         yield
         return
-    hook = embeddings.register_forward_hook(
-        lambda _, given, states: (
-            states.to(torch.get_autocast_dtype("cpu"))
-            if torch.is_autocast_enabled("cpu")
-            else states
-        )
-    )
+
+    def narrow(_, given, hidden_states):
+        if torch.is_autocast_enabled("cpu") and isinstance(hidden_states, torch.Tensor):
+            return hidden_states.to(torch.get_autocast_dtype("cpu"))
+        return hidden_states
+
+    hook = embeddings.register_forward_hook(narrow)
     try:
         yield
     finally:
         hook.remove()
-
-
-def _first_token(layer: nn.Module, states: torch.Tensor, mask: torch.Tensor | None):
-    attention = layer.attention.self
-    heads = (states.shape[0], -1, attention.num_attention_heads, attention.attention_head_size)
-    query = attention.query(states[:, :1]).view(heads).transpose(1, 2)
-    key = attention.key(states).view(heads).transpose(1, 2)
-    value = attention.value(states).view(heads).transpose(1, 2)
-    scores = query @ key.mT * attention.attention_head_size**-0.5
-    if mask is not None:
-        allowed = mask[..., :1, :]
-        blocked = torch.finfo(scores.dtype).min
-        scores = (
-            scores.masked_fill(~allowed, blocked)
-            if allowed.dtype is torch.bool
-            else scores + allowed
-        )
-    context = attention.dropout(scores.softmax(-1)) @ value
-    context = context.transpose(1, 2).flatten(2)
-    mixed = layer.attention.output(context, states[:, :1])
-    return layer.output(layer.intermediate(mixed), mixed)

@@ -1,0 +1,137 @@
+"""`fit`: one training, from the settings of an estimator to trained weights."""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import transformers
+
+from workbench.errors import UserError, unknown
+from workbench.training import callbacks, devices, inference, losses, speed
+from workbench.training.batches import Encoded, default_batch_size
+from workbench.training.checkpoints import Checkpoints, digest
+from workbench.training.history import History
+from workbench.training.optimizers import OPTIMIZERS, SCHEDULES, parameter_counts
+from workbench.training.trainer import Arguments, Trainer
+
+PRECISIONS = ("auto", "bf16", "fp32")
+
+
+def fit(
+    model, train: Encoded, history: History, settings, *, learning_rate: float,
+    validation: Encoded | None = None, class_weights: np.ndarray | None = None,
+    rates: Callable[[str], float] = lambda name: 1.0,
+    trainer_callbacks: Sequence[transformers.TrainerCallback] = (),
+    prepare: Callable[[dict, int], dict] = lambda batch, step: batch, first_stage: str = "",
+) -> dict:  # fmt: skip
+    """Train `model` in place with `transformers.Trainer`.
+
+    Parameters
+    ----------
+    model : a module from the keys of a batch, without its labels, to an output with ``logits``.
+    history : receives the rows.
+    settings : an estimator with the settings of `models.torch_classifier.TorchClassifier`.
+    learning_rate : its peak.
+    rates : from the name of a parameter to its share of the learning rate.
+    prepare : from a batch and the step to what the model is trained on.
+    first_stage : where another training follows: a prefix for what the history calls the loss,
+        such as ``"mlm_"``. Its checkpoints, in a folder of that name, stay until that one is done.
+
+    Returns
+    -------
+    dict : what went into the training, what it did about memory and where it ended, for
+        ``training_info_``. A training that is stopped from outside (see `stopping`) keeps the
+        weights of the lowest validation loss so far, or the last ones where nothing was validated.
+
+    Raises
+    ------
+    UserError : a setting is unknown, the loss is no longer finite, or memory is too small for one
+        text.
+    stopping.Stopped : before the first step was done.
+    """
+    _check(settings)
+    best = callbacks.BestWeights(settings.patience)
+    data = [train] if validation is None else [train, validation]
+    folder = settings.checkpoints and str(Path(settings.checkpoints, first_stage.strip("_")))
+    checkpoints = Checkpoints(folder, partial(digest, settings, data, model), bool(first_stage))
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        speed.cpu_speedups(model, data, settings.seed) as dropout,
+    ):
+        output = checkpoints.folder or _tracker_folder(settings) or scratch
+        trainer = Trainer(
+            model=model, train_dataset=train, eval_dataset=validation,
+            data_collator=_same,
+            args=_arguments(settings, learning_rate, len(train), validation is not None, output),
+            compute_loss_func=losses.cross_entropy_loss(class_weights, settings.label_smoothing),
+            callbacks=[callbacks.LogHistory(history, first_stage), best,
+                       callbacks.SaveWhenDue(checkpoints), *trainer_callbacks],
+        )  # fmt: skip
+        trainer.configure(
+            settings, rates=rates, prepare=prepare, dropout=dropout,
+            save=partial(checkpoints.write, history=history, best=best),
+        )  # fmt: skip
+        trainer.remove_callback(transformers.PrinterCallback)
+        stopped = trainer.run(checkpoints.restore(history, best))
+        best_step = best.restore(model, stopped)
+        trainer.release()
+    checkpoints.remove()
+    model.eval()
+    return {
+        **train.counts(), **parameter_counts(model),
+        "precision": inference.precision(settings.precision),
+        "batch_size": trainer.args.train_batch_size, "batch_pieces": trainer.pieces,
+        "stopped": stopped, "steps": trainer.state.global_step,
+        "kept_step": best_step or trainer.state.global_step,
+    }  # fmt: skip
+
+
+def _same(batch: dict) -> dict:
+    # `Encoded` hands out whole batches: nothing is left to collate.
+    return batch
+
+
+def _arguments(settings, learning_rate: float, texts: int, validated: bool, folder) -> Arguments:
+    size = settings.batch_size or default_batch_size(texts)
+    steps = max(1, int(np.ceil(texts / size) * settings.epochs))
+    return Arguments(
+        output_dir=str(folder), num_train_epochs=settings.epochs,
+        per_device_train_batch_size=size, warmup_steps=int(settings.warmup * steps),
+        learning_rate=learning_rate, lr_scheduler_type=SCHEDULES[settings.schedule],
+        max_grad_norm=settings.max_grad_norm or 0.0,
+        bf16=inference.precision(settings.precision) == "bf16", use_cpu=not devices.has_gpu(),
+        logging_steps=max(1, steps // 50), logging_nan_inf_filter=False,
+        eval_strategy="epoch" if validated else "no", save_strategy="no", save_total_limit=2,
+        report_to=settings.report_to, disable_tqdm=True, seed=settings.seed,
+        # Trackers put runs of one name together.
+        run_name=f"{type(settings).__name__}-{datetime.now():%Y%m%d-%H%M%S-%f}",
+        remove_unused_columns=False, dataloader_pin_memory=False,
+    )  # fmt: skip
+
+
+def _check(settings) -> None:
+    for name, known in (
+        ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS),
+    ):  # fmt: skip
+        if getattr(settings, name) not in known:
+            raise unknown(name, getattr(settings, name), known)
+    trackers = settings.report_to
+    known = transformers.integrations.INTEGRATION_TO_CALLBACK
+    for name in [trackers] if isinstance(trackers, str) else trackers or []:
+        if name in ("none", "all"):
+            continue
+        if name not in known:
+            raise unknown("tracker", name, ["none", "all", *known])
+        if name not in transformers.integrations.get_available_reporting_integrations():
+            raise UserError(f"The tracker '{name}' is not installed: pip install {name}.")
+
+
+def _tracker_folder(settings) -> Path | None:
+    # TensorBoard writes below the output folder, which must not vanish with the training.
+    if settings.report_to == "none":
+        return None
+    return Path(os.environ.get("WORKBENCH_RUNS") or "runs") / "tensorboard"
