@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -241,3 +242,55 @@ def test_help_loads_nothing_heavy():
     for heavy in ("pandas", "papermill", "nbconvert", "torch", "plotly"):
         assert f"'{heavy}'" not in loaded.stdout, heavy
     assert "'workbench.cli'" in loaded.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "gbk"])
+def test_a_terminal_that_lacks_characters_gets_what_it_can_show(tmp_path, encoding):
+    """The command itself, on data that no such terminal can show."""
+    path = write(tmp_path / "01_书–é.ipynb", "1 / 0")
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for arguments in (["models"], ["data"], ["run", path.name, "--out", "报告"], ["run", "书"]):
+        done = subprocess.run([sys.executable, "-m", "workbench", *arguments],
+                              capture_output=True, cwd=tmp_path, env=environment)  # fmt: skip
+        said = done.stdout + done.stderr
+        assert b"Traceback" not in said, said
+        assert done.returncode == {"models": 0, "data": 0}.get(
+            arguments[0], 1 + (len(arguments) == 2)
+        )
+        said.decode(encoding)
+
+
+@pytest.mark.parametrize("redirection", [">&-", "> /dev/full", "2>&-", "| head -0"])
+def test_output_that_cannot_be_written_gives_no_traceback(redirection):
+    command = f"{sys.executable} -m workbench data {redirection}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert done.stderr.count("\n") <= 1
+    assert done.returncode == (2 if "full" in redirection else 0)
+
+
+def test_markup_in_a_name_is_text(capsys):
+    import pandas as pd
+
+    frame = pd.DataFrame({"name": ["[bold]x[/bold] :smile:", "y" * 300], "score": [0.5, None]})
+    cli._print_table(frame, ".3f")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["[bold]x[/bold]", ":smile:", "0.500"]
+    assert lines[2] == "y" * 300
+
+
+def test_progress_on_a_terminal_is_redrawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    child = execution.Child(tmp_path / "04_bert.ipynb", None, tmp_path, 0.0, cell=3, cells=9)
+    with cli.Progress(1) as show:
+        show.running([child])
+        child.cell = 4
+        show.running([child])
+        show.ended("04_bert", {"status": "failed", "seconds": 5.0, "error": "cell 4: [x] é"})
+    error = capsys.readouterr().err
+    assert "cell 3 of 9" in error
+    assert "cell 4 of 9" in error
+    assert "\x1b[" in error, "lines are drawn over"
+    assert "04_bert: failed after 5 s: cell 4: [x] é  (1 of 1)" in error

@@ -4,10 +4,10 @@ import argparse
 import os
 import sys
 import time
-import warnings
+from collections.abc import Callable
 from pathlib import Path
 
-from workbench.errors import UserError
+from workbench.errors import UserError, taking_notes
 
 EVERY = 5.0  # seconds between two lines about a notebook where nothing can be redrawn
 INTERRUPTED = 130
@@ -22,14 +22,18 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 (a notebook failed), 2 or 130."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a pipe may know fewer characters than reviews and folders have.
+        if hasattr(stream, "reconfigure"):  # None where it was closed
+            stream.reconfigure(errors="replace")
     args = _parse(argv)
     try:
-        code = args.do(args)
-        sys.stdout.flush()
+        code = args.command(args)
+        if sys.stdout:
+            sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # The reader (head, less) has seen enough; Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # the reader (head, less) has seen enough
         return 1
     except KeyboardInterrupt:
         print("workbench: stopped", file=sys.stderr)
@@ -38,7 +42,18 @@ def main(argv: list[str] | None = None) -> int:
         if args.debug:
             raise
         print(f"workbench: {_sentence(error)}", file=sys.stderr)
+        _discard_output()
         return 2
+
+
+def _discard_output() -> None:
+    """Send what is still to be written nowhere, or Python would complain once more at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except AttributeError:
+        pass  # there is no standard output
 
 
 def _sentence(error: Exception) -> str:
@@ -62,13 +77,13 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="workbench", description=__doc__, allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, do, text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        command.add_argument("--debug", action="store_true", help="show tracebacks")
-        command.set_defaults(do=do, parser=command)
-        return command
+    def add(name: str, command: Callable, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        added.add_argument("--debug", action="store_true", help="show tracebacks")
+        added.set_defaults(command=command, parser=added)
+        return added
 
     run = add("run", _run, "execute notebooks and write a report")
     run.add_argument("names", nargs="*", metavar="NOTEBOOK", help="number, name or path; none: all")
@@ -100,27 +115,27 @@ def _count(text: str) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from workbench.runs import execution, notebooks, report
+    from workbench.runs import execution, notebooks, parameters, report
 
     flags = ("data", "model", "profile", "seed")
-    parameters = {f.upper(): v for f in flags if (v := getattr(args, f)) is not None}
-    with warnings.catch_warnings():
-        # What `python -W error` makes of other warnings is no business of a note.
-        warnings.simplefilter("default")
-        warnings.showwarning = _note
-        chosen = notebooks.check(notebooks.resolve(args.names), parameters | dict(args.more))
+    given = {f.upper(): v for f in flags if (v := getattr(args, f)) is not None}
+    with taking_notes() as notes:
+        chosen = parameters.check(notebooks.resolve(args.names), given | dict(args.more))
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     out = execution.prepare(args.out)
-    show = Progress(len(chosen))
+    with Progress(len(chosen)) as progress:
 
-    def ended(name: str, results: dict) -> None:
-        entry = results["notebooks"][name]
-        report.write_html(out / f"{name}.ipynb", out / f"{name}.html", entry)
-        report.write_index(out, results)
-        show.ended(name, entry)
+        def ended(name: str, results: dict) -> None:
+            entry = results["notebooks"][name]
+            report.write_html(out / f"{name}.ipynb", out / f"{name}.html", entry)
+            report.write_index(out, results)
+            progress.ended(name, entry)
 
-    results = execution.run(
-        chosen, out, jobs=args.jobs, timeout=args.timeout, progress=show.running, ended=ended
-    )
+        results = execution.run(
+            chosen, out, jobs=args.jobs, timeout=args.timeout, progress=progress.running,
+            ended=ended,
+        )  # fmt: skip
     index = report.write_index(out, results)
     entries = results["notebooks"]
     width = max(map(len, entries), default=0)
@@ -131,13 +146,6 @@ def _run(args: argparse.Namespace) -> int:
     return INTERRUPTED if "interrupted" in found else int(bool(found - {"passed"}))
 
 
-def _note(message: Warning, category: type, *rest) -> None:
-    from workbench.errors import DataWarning
-
-    if issubclass(category, DataWarning):
-        print(f"note: {message}", file=sys.stderr)
-
-
 def _compare(args: argparse.Namespace) -> int:
     from workbench import evaluation
 
@@ -146,15 +154,37 @@ def _compare(args: argparse.Namespace) -> int:
     if not found:
         raise UserError(f"There are no runs in '{places[0]}'; 'workbench run' makes some.")
     scores, tests = evaluation.compare(found)
-    print(scores.to_string(index=False, float_format="{:.3f}".format, na_rep=""))
-    if len(tests):
-        print(f"\nEach run against the best one on the n rows that both predicted (exact McNemar; "
-              f"p_adjusted allows for all {len(tests)} pairs, max-T):")  # fmt: skip
-        shown = tests.drop_duplicates("b")  # the pairs of `tests` begin with the best run
-        print(shown.to_string(index=False, float_format="{:.4f}".format))
-    else:
+    _print_table(scores, ".3f")
+    if tests.empty:
         print("\nNo two runs predicted the same rows, so there is nothing to test.")
+        return 0
+    print(
+        "\nAccuracies are counted on the same rows only where test_set is the same. Each run beside"
+        "\nthe best one, on the n rows that both predicted: exact McNemar p, and p adjusted for all"
+        f"\n{len(tests)} pairs (max-T). Where p_adjusted is 0.05 or more, these rows cannot tell"
+        "\nwhich of the two is better."
+    )
+    _print_table(tests.drop_duplicates("b"), ".4f")  # the pairs with the best run come first
     return 0
+
+
+def _print_table(frame, floats: str = "") -> None:
+    """Print a data frame: folded to the width of a terminal, a line a row in a pipe."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 10_000
+    table = Table(box=None, pad_edge=False, header_style="")
+    for name in frame:
+        table.add_column(str(name), overflow="fold")
+    for row in frame.itertuples(index=False):
+        cells = ("" if v is None or v != v else v for v in row)
+        table.add_row(*(format(v, floats) if isinstance(v, float) else str(v) for v in cells))
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _latest() -> Path:
@@ -174,7 +204,7 @@ def _runs_in(place: Path) -> list:
         raise UserError(f"There is no folder '{place}'; name a report or a folder of runs.")
     if (place / "run.json").exists():
         return [runs.load(place)]
-    found, broken = runs.survey(place / "runs" if (place / "runs").is_dir() else place)
+    found, broken = runs.scan_runs(place / "runs" if (place / "runs").is_dir() else place)
     for sentence in broken:
         print(sentence, file=sys.stderr)
     return found
@@ -183,14 +213,14 @@ def _runs_in(place: Path) -> list:
 def _models(args: argparse.Namespace) -> int:
     from workbench import models
 
-    print(models.table().to_string())
+    _print_table(models.table().reset_index())
     return 0
 
 
 def _data(args: argparse.Namespace) -> int:
     from workbench import data
 
-    print(data.table().to_string())
+    _print_table(data.table().reset_index())
     return 0
 
 
@@ -201,40 +231,41 @@ class Progress:
     """A line a notebook on the standard error: redrawn on a terminal, else added now and then."""
 
     def __init__(self, total: int) -> None:
-        self.total, self.done, self.drawn = total, 0, 0
-        self.live = sys.stderr.isatty()
-        self.told: dict[str, float] = {}
+        from rich.console import Console
+        from rich.live import Live
+
+        self.total, self.done = total, 0
+        self.console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+        self.live = Live(console=self.console, auto_refresh=False, transient=True)
+        self.printed: dict[str, float] = {}
+
+    def __enter__(self) -> "Progress":
+        self.live.start()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.live.stop()
 
     def running(self, children: list) -> None:
         """Show where each of the `children` (`execution.Child`) is."""
+        from rich.text import Text
+
+        if self.console.is_terminal:
+            lines = "\n".join(map(_line, children))
+            self.live.update(Text(lines, no_wrap=True, overflow="ellipsis"), refresh=True)
+            return
         now = time.monotonic()
-        wait = 0.5 if self.live else EVERY
-        due = [c for c in children if now - self.told.get(c.path.stem, -EVERY) >= wait]
-        if due:
-            shown = children if self.live else due
-            self.told |= {child.path.stem: now for child in shown}
-            self._draw([_line(child) for child in shown])
+        for child in children:
+            if now - self.printed.get(child.path.stem, -EVERY) >= EVERY:
+                self.printed[child.path.stem] = now
+                self.console.print(_line(child), soft_wrap=True)
 
     def ended(self, name: str, entry: dict) -> None:
-        """Keep a last line for a notebook that has ended."""
+        """Print a line that stays for a notebook that has ended."""
         self.done += 1
         error = f": {entry['error']}" if entry["error"] else ""
-        self._draw([])
-        print(
-            f"{name}: {entry['status']} after {_clock(entry['seconds'])}{error}"
-            f"  ({self.done} of {self.total})",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
-
-    def _draw(self, lines: list[str]) -> None:
-        if self.live:
-            # Up over the lines of last time, and clear what is below.
-            sys.stderr.write(f"\x1b[{self.drawn}F\x1b[J" if self.drawn else "")
-            self.drawn = len(lines)
-            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0: not known
-            lines = [line[: width - 1] for line in lines]
-        sys.stderr.write("".join(f"{line}\n" for line in lines))
-        sys.stderr.flush()
+        line = f"{name}: {entry['status']} after {_clock(entry['seconds'])}{error}"
+        self.console.print(f"{line}  ({self.done} of {self.total})", soft_wrap=True)
 
 
 def _line(child) -> str:

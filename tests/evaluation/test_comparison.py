@@ -233,9 +233,11 @@ def answers(models: int, rows: int, correlation: float, random, accuracy=0.85) -
     return pd.DataFrame(difficulty < norm.ppf(accuracy)).astype(float)
 
 
-@pytest.mark.parametrize(("correlation", "rows"), [(0.0, 200), (0.6, 200)])
-@pytest.mark.parametrize("models", [3, 6, 10, 15])
-def test_equal_models_are_told_apart_in_five_of_a_hundred_comparisons(models, correlation, rows):
+# Few rows give few values to the statistic of few pairs, and a level below the nominal one: 4.0%
+# of 9,000 draws for three models on 200 rows.
+@pytest.mark.parametrize("correlation", [0.0, 0.6])
+@pytest.mark.parametrize(("models", "rows"), [(3, 1000), (6, 600), (10, 200), (15, 200)])
+def test_equal_models_are_told_apart_in_five_of_a_hundred_comparisons(models, rows, correlation):
     random, pairs = np.random.default_rng(models), list(combinations(range(models), 2))
     smallest = [
         comparison.max_t(answers(models, rows, correlation, random), pairs, draws=199, seed=i).min()

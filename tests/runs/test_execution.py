@@ -13,7 +13,7 @@ import pytest
 
 from tests.runs.test_notebooks import RECORD, write
 from workbench.errors import UserError
-from workbench.runs import execution, notebooks
+from workbench.runs import execution, notebooks, parameters
 
 
 def alive(path: Path) -> list[psutil.Process]:
@@ -75,7 +75,7 @@ def outcome(tmp_path_factory):
         cells.update({child.path.stem: (child.cell, child.cells) for child in running})
 
     results = execution.run(
-        notebooks.check(books, {"SEED": "11"}), out, jobs=2, timeout=8, progress=progress,
+        parameters.check(books, {"SEED": "11"}), out, jobs=2, timeout=8, progress=progress,
         ended=lambda name, results: seen.append((name, results["notebooks"][name]["status"])),
     )  # fmt: skip
     assert cells["03_slow"] == (3, 3), "progress says which cell of how many"
@@ -114,7 +114,7 @@ def test_a_kernel_that_does_not_start_is_started_again(tmp_path, monkeypatch):
     monkeypatch.setattr(execution, "_write_kernel", stumbling)
     book = write(tmp_path / "01_good.ipynb", "1")
     out = execution.prepare(tmp_path / "out")
-    results = execution.run(notebooks.check([book], {}), out)
+    results = execution.run(parameters.check([book], {}), out)
     assert marker.exists()
     assert results["notebooks"]["01_good"]["status"] == "passed"
 
@@ -161,7 +161,7 @@ def test_a_seed_gives_the_same_numbers_in_every_process_and_however_many(outcome
     both = [outcome[0]["notebooks"][f"0{i}_good"]["metrics"]["majority"] for i in (4, 5)]
     books = [write(tmp_path / "04_good.ipynb", "NAME = '04_good'", RECORD)]
     out = execution.prepare(tmp_path / "out")
-    alone = execution.run(notebooks.check(books, {"SEED": "11"}), out, jobs=1)
+    alone = execution.run(parameters.check(books, {"SEED": "11"}), out, jobs=1)
     both.append(alone["notebooks"]["04_good"]["metrics"]["majority"])
     for name in ("accuracy", "hash"):
         assert len({scores[name] for scores in both}) == 1, name

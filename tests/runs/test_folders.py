@@ -1,10 +1,15 @@
+import json
 import threading
+from datetime import datetime
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workbench import runs
 from workbench.errors import UserError
+from workbench.runs import folders
 from workbench.training.history import History
 
 PREDICTIONS = pd.DataFrame({"id": ["1"], "label": ["a"], "predicted": ["a"], "p_a": [1.0]})
@@ -68,8 +73,46 @@ def test_an_unreadable_run_does_not_hide_the_others(tmp_path, content):
     broken.write_text(content, encoding="latin-1")
     (broken.parent / "metrics.json").write_text("{}")
     runs.save("m", root=tmp_path)
-    found, sentences = runs.survey(tmp_path)
+    found, sentences = runs.scan_runs(tmp_path)
     assert [run.name for run in found] == ["m"]
     assert len(sentences) == 1
     assert "broken' is no run folder" in sentences[0]
     assert runs.list_runs(tmp_path) == found
+
+
+def test_numbers_of_every_library_are_json(tmp_path):
+    import numpy as np
+    import torch
+
+    metrics = {"accuracy": np.float32(0.5), "n": np.int64(3), "significant": np.bool_(True),
+               "loss": torch.tensor(0.25), "per_class": np.array([1.0, np.nan]), 1: float("inf"),
+               "series": pd.Series([1, 2])}  # fmt: skip
+    parameters = {"folder": tmp_path, "day": datetime(2026, 1, 2), "sizes": (1, {2}),
+                  "name": "caf\udce9", "type": np.float32, "missing": None}  # fmt: skip
+    path = runs.save("m", metrics=metrics, parameters=parameters, root=tmp_path)
+
+    def strict(name):
+        text = (path / name).read_text(encoding="utf-8")
+        return json.loads(text, parse_constant=lambda c: pytest.fail(f"{c} is no JSON"))
+
+    assert strict("metrics.json") == {
+        "accuracy": 0.5, "n": 3, "significant": True, "loss": 0.25, "per_class": [1.0, None],
+        "1": None, "series": [1, 2],
+    }  # fmt: skip
+    kept = strict("run.json")["parameters"]
+    assert kept["folder"] == str(tmp_path)
+    assert kept["day"] == "2026-01-02T00:00:00"
+    assert (kept["sizes"], kept["missing"], kept["name"]) == ([1, [2]], None, "caf?")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), VALUES))
+def test_whatever_is_measured_becomes_json_once(value):
+    once = json.loads(folders.to_json(value), parse_constant=pytest.fail)
+    assert json.loads(folders.to_json(once)) == once

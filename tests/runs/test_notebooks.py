@@ -1,4 +1,4 @@
-"""Which notebooks, and with which parameters."""
+"""Which notebooks, and what their cells of parameters assign."""
 
 from pathlib import Path
 
@@ -88,10 +88,10 @@ def test_a_file_that_is_no_notebook_is_refused(tmp_path):
     broken = tmp_path / "broken.ipynb"
     broken.write_text("{]")
     with pytest.raises(UserError, match=r"broken\.ipynb"):
-        notebooks.check([broken], {})
+        notebooks.read(broken)
 
 
-# --- parameters ---------------------------------------------------------------------------------
+# --- cells of parameters --------------------------------------------------------------------------
 
 
 def test_literals_are_read_and_computed_values_are_not(tmp_path):
@@ -99,70 +99,3 @@ def test_literals_are_read_and_computed_values_are_not(tmp_path):
     assert found["SEED"] == 3
     assert found["WORDS"] == ["a#b"]
     assert "HALF" not in found
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "value"),
-    [
-        ("SEED", "7", 7),
-        ("RATE", "1e-3", 0.001),
-        ("CLEAN", "false", False),
-        ("CLEAN", "True", True),
-        ("SIZES", "[3, 4]", [3, 4]),
-        ("SIZES", "3,4", [3, 4]),
-        ("WORDS", "x, y", ["x", "y"]),
-        ("PROFILE", "smoke", "smoke"),
-    ],
-)
-def test_a_value_takes_the_type_of_the_default(tmp_path, name, text, value):
-    path = write(tmp_path / "a.ipynb")
-    chosen = notebooks.check([path], {name: text})[path]
-    assert chosen == {name: value}
-    assert type(chosen[name]) is type(value)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [
-        ("SEED", "abc", "SEED must be a whole number, not 'abc'"),
-        ("SEED", "1.5", "SEED must be a whole number"),
-        ("SEED", "-1", "SEED must lie between 0"),
-        ("RATE", "fast", "RATE must be a number"),
-        ("RATE", "nan", "RATE must be a finite number"),
-        ("CLEAN", "maybe", "CLEAN must be true or false"),
-        ("SIZES", "1,two", "SIZES must be a whole number, not 'two'"),
-        ("PROFILE", "smok", "did you mean 'smoke'"),
-        ("RATES", "1", "did you mean 'RATE'"),
-    ],
-)
-def test_a_wrong_value_or_name_is_refused(tmp_path, name, text, said):
-    with pytest.raises(UserError, match=said):
-        notebooks.check([write(tmp_path / "a.ipynb")], {name: text})
-
-
-def test_a_parameter_goes_only_to_the_notebooks_that_have_it(tmp_path):
-    has, lacks = write(tmp_path / "a.ipynb"), write(tmp_path / "b.ipynb", parameters="SEED = 0")
-    chosen = notebooks.check([has, lacks], {"RATE": "2", "SEED": "9"})
-    assert chosen == {has: {"RATE": 2.0, "SEED": 9}, lacks: {"SEED": 9}}
-    with pytest.raises(UserError, match="RATE"):
-        notebooks.check([lacks], {"RATE": "2"})
-
-
-def test_data_is_loaded_before_any_kernel_and_its_path_made_absolute(tmp_path, monkeypatch):
-    path = write(tmp_path / "a.ipynb")
-    rows = [f"this text has the number {i},{('good', 'bad')[i % 2]}" for i in range(60)]
-    (tmp_path / "mine.csv").write_text("\n".join(["text,label", *rows]))
-    monkeypatch.chdir(tmp_path)
-    chosen = notebooks.check([path], {"DATA": "mine.csv"})[path]
-    assert chosen["DATA"] == str(tmp_path / "mine.csv")
-    with pytest.raises(UserError, match="gone"):
-        notebooks.check([path], {"DATA": "gone.csv"})
-    with pytest.raises(UserError, match="nowhere"):
-        notebooks.check([path], {"DATA": "mine.csv", "TEXT_COLUMN": "nowhere"})
-
-
-def test_a_model_is_checked_before_any_kernel(tmp_path):
-    path = write(tmp_path / "a.ipynb")
-    assert notebooks.check([path], {"MODEL": "majority"})[path] == {"MODEL": "majority"}
-    with pytest.raises(UserError, match="majority"):
-        notebooks.check([path], {"MODEL": "majorty"})

@@ -97,7 +97,7 @@ def plain_names(values: pd.Series) -> pd.Series:
 
     ``1.0`` becomes ``"1"``: integers beside missing values are often stored as floats.
     """
-    values = values.dropna().map(str)
+    values = values.astype(object).dropna().map(str)
     names = {value: re.sub(r"^([+-]?\d+)\.0+$", r"\1", value.strip()) for value in values.unique()}
     return values.map(
         {v: name for v, name in names.items() if name.lower() not in MISSING}

@@ -6,6 +6,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["lesson"],
     submod_attrs={
-        "folders": ["Run", "list_runs", "load", "root_folder", "save", "survey", "versions"],
+        "folders": ["Run", "list_runs", "load", "root_folder", "save", "scan_runs", "versions"],
     },
 )

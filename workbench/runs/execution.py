@@ -1,7 +1,6 @@
 """Executes notebooks, each in a process of its own, and keeps `results.json` true all the while."""
 
 import json
-import math
 import os
 import signal
 import subprocess
@@ -15,8 +14,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from workbench import runs
 from workbench.errors import UserError
+from workbench.runs import folders
 from workbench.runs.notebooks import GENERAL, literals, read
 from workbench.runs.worker import KERNEL, kill, one_line
 
@@ -38,7 +37,7 @@ class Child:
         return time.monotonic() - self.started
 
     def update(self) -> dict:
-        """Read what the process told so far; the last word is its status and error."""
+        """Read the events that the process has logged; return the last, in the end its status."""
         last = {}
         if self.events.exists():
             # A line without its end is still being written.
@@ -90,25 +89,12 @@ def run(
     progress : called a few times a second with what is running.
     ended : called with a notebook's name and the results so far whenever one has ended.
     """
-    started = time.monotonic()
-    # Whatever has not ended is "interrupted", so that even a killed run left a true file.
-    entries = {p.stem: _entry("interrupted", 0.0, "stopped before it ended") for p in chosen}
-    results = {
-        "parameters": _shared(chosen), "versions": runs.versions(), "seconds": 0.0,
-        "notebooks": entries,
-    }  # fmt: skip
-    waiting, running = list(chosen), []
+    results, waiting, running = _Results(chosen, out), list(chosen), []
 
-    def end(child: Child, otherwise: dict) -> None:
-        name = child.path.stem
-        outcome = {"status": "failed", "error": None} | otherwise | child.update()
-        entries[name] = _entry(outcome["status"], child.seconds, outcome["error"])
-        entries[name]["metrics"] = _metrics(out, name)
-        results["seconds"] = round(time.monotonic() - started, 1)
-        _write(out, results)
-        ended(name, results)
+    def end(child: Child, outcome: dict) -> None:
+        results.add(child, outcome)
+        ended(child.path.stem, results.content)
 
-    _write(out, results)
     with tempfile.TemporaryDirectory(prefix="workbench-") as scratch, _terminable():
         _write_kernel(Path(scratch))
         try:
@@ -122,7 +108,7 @@ def run(
                     child.update()
                 progress([child for child in running if child not in gone])
                 for child in gone:
-                    end(child, {"error": _last_words(child)})
+                    end(child, {"error": _crash(child)})
                     running.remove(child)
                 time.sleep(0.1)
         except KeyboardInterrupt:
@@ -134,7 +120,32 @@ def run(
                 end(child, {"status": "interrupted", "error": f"stopped in cell {child.cell}"})
         finally:
             _kill_all(running)
-    return results
+    return results.content
+
+
+class _Results:
+    """The content of ``results.json``, written anew whenever a notebook has ended."""
+
+    def __init__(self, chosen: dict[Path, dict[str, object]], out: Path) -> None:
+        self._started, self._out = time.monotonic(), out
+        # Whatever has not ended is "interrupted", so that even a killed run leaves a true file.
+        entries = {p.stem: _entry("interrupted", 0.0, "stopped before it ended") for p in chosen}
+        self.content = folders.plain({
+            "parameters": _shared(chosen), "versions": folders.versions(), "seconds": 0.0,
+            "notebooks": entries,
+        })  # fmt: skip
+        self._write()
+
+    def add(self, child: Child, outcome: dict) -> None:
+        name = child.path.stem
+        outcome = {"status": "failed", "error": None} | outcome | child.update()
+        entry = _entry(outcome["status"], child.seconds, outcome["error"])
+        self.content["notebooks"][name] = entry | {"metrics": _metrics(self._out, name)}
+        self.content["seconds"] = round(time.monotonic() - self._started, 1)
+        self._write()
+
+    def _write(self) -> None:
+        folders.write(self._out / "results.json", folders.to_json(self.content))
 
 
 def _kill_all(children: list[Child]) -> None:
@@ -167,7 +178,7 @@ def _start(path: Path, chosen: dict, out: Path, scratch: Path, jobs: int, timeou
         "source": str(path), "target": str(out / path.name), "parameters": chosen[path],
         "timeout": timeout, "cwd": str(out), "events": str(scratch / f"{path.stem}.jsonl"),
     }  # fmt: skip
-    seed = chosen[path].get("SEED", literals(read(path)).get("SEED", 0))
+    seed = (literals(read(path)) | chosen[path]).get("SEED") or 0
     with (scratch / f"{path.stem}.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "workbench.runs.worker"],
@@ -177,7 +188,7 @@ def _start(path: Path, chosen: dict, out: Path, scratch: Path, jobs: int, timeou
             stderr=log,
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends them all
         )
-    with suppress(BrokenPipeError):  # one that died at once is told apart by its exit
+    with suppress(BrokenPipeError):  # one that died at once: its exit status says so
         process.stdin.write(json.dumps(job).encode() + b"\n")
         process.stdin.flush()
     return Child(path, process, Path(job["events"]), time.monotonic())
@@ -216,8 +227,8 @@ def _write_kernel(scratch: Path) -> None:
     (place / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
 
 
-def _last_words(child: Child) -> str:
-    """What is known of a process that ended without telling its outcome."""
+def _crash(child: Child) -> str:
+    """What is known of a process that ended without logging a status."""
     log = child.events.with_suffix(".log").read_text(encoding="utf-8", errors="replace")
     last = (log.strip().splitlines() or ["no message; was memory short?"])[-1]
     return one_line(f"cell {child.cell}: the process ended ({child.process.returncode}): {last}")
@@ -232,30 +243,18 @@ def _shared(chosen: dict[Path, dict[str, object]]) -> dict[str, object]:
     shared = {}
     for name in GENERAL:
         found = [literals(read(path)) | own for path, own in chosen.items()]
-        values = {json.dumps(each[name]): each[name] for each in found if name in each}
-        if len(values) == 1:
-            shared[name] = next(iter(values.values()))
+        values = [each[name] for each in found if name in each]
+        if values and all(value == values[0] for value in values):
+            shared[name] = values[0]
     return shared | {name: value for own in chosen.values() for name, value in own.items()}
 
 
 def _metrics(out: Path, notebook: str) -> dict[str, dict]:
-    """What the runs of a notebook scored, by model; a second run of a name gets a number."""
+    """The scores of a notebook's runs, by model; a second run of a name gets a number."""
     found = {}
-    for each in runs.list_runs(out / "runs"):
+    for each in folders.list_runs(out / "runs"):
         if each.info.get("notebook") == notebook:
             again = sum(each.name == name.partition(" #")[0] for name in found)
             name = f"{each.name} #{again + 1}" if again else each.name
-            found[name] = _finite(each.metrics) | {"run": f"runs/{each.path.name}"}
+            found[name] = folders.plain(each.metrics) | {"run": f"runs/{each.path.name}"}
     return found
-
-
-def _finite(values: dict) -> dict:
-    """JSON knows no NaN."""
-    bad = {k for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)}
-    return {k: None if k in bad else v for k, v in values.items()}
-
-
-def _write(out: Path, results: dict) -> None:
-    partial = out / ".results.json"
-    partial.write_text(json.dumps(results, indent=2, ensure_ascii=False), encoding="utf-8")
-    partial.replace(out / "results.json")

@@ -1,12 +1,14 @@
 """A run: one training or evaluation, and the folder that keeps it."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -36,7 +38,7 @@ class Run:
         return pd.read_parquet(self.path / "predictions.parquet")
 
     def history(self) -> History:
-        """What training reported; empty for a model that does not train in steps."""
+        """The rows that training logged; empty for a model that does not train in steps."""
         path = self.path / "history.jsonl"
         return History.load(path) if path.exists() else History()
 
@@ -63,8 +65,8 @@ def save(
     Parameters
     ----------
     name : the model's name, also the end of the folder's name.
-    predictions : a `pandas.DataFrame` as `evaluate.evaluate` gives it.
-    model : anything with ``save(folder)``; others are not kept.
+    predictions : a `pandas.DataFrame`, as in `evaluation.Evaluation`.
+    model : an object with ``save(folder)``.
 
     Raises
     ------
@@ -114,11 +116,11 @@ def load(path: str | Path) -> Run:
 
 def list_runs(root: str | Path | None = None) -> list[Run]:
     """Every finished run below `root` that can be read, oldest first."""
-    return survey(root)[0]
+    return scan_runs(root)[0]
 
 
-def survey(root: str | Path | None = None) -> tuple[list[Run], list[str]]:
-    """What `list_runs` finds, and a sentence for each folder that cannot be read."""
+def scan_runs(root: str | Path | None = None) -> tuple[list[Run], list[str]]:
+    """The runs of `list_runs`, and a sentence for each folder that cannot be read."""
     found, broken = [], []
     for path in sorted(root_folder(root).glob("[!.]*/run.json")):
         try:
@@ -141,8 +143,8 @@ def versions() -> dict[str, str]:
 
 
 def _write(folder: Path, info: dict, metrics: dict, predictions, history, model) -> None:
-    _dump(folder / "run.json", info)
-    _dump(folder / "metrics.json", metrics)
+    write(folder / "run.json", to_json(info))
+    write(folder / "metrics.json", to_json(metrics))
     if history is not None:
         history.save(folder / "history.jsonl")
     if predictions is not None:
@@ -178,8 +180,35 @@ def _publish(partial: Path, folder: Path, name: str) -> Path:
     raise UserError(f"No free name for the run '{name}' in '{folder}'.")
 
 
-def _dump(path: Path, value: dict) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str), encoding="utf-8")
+def to_json(value: object) -> str:
+    """Any value as JSON that every reader takes: `plain`, and no NaN."""
+    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def plain(value: object) -> object:
+    """`value` in the types of JSON: NumPy and torch numbers and arrays, paths, dates, sets too.
+
+    NaN and infinity become None; whatever else is not known becomes its string.
+    """
+    if hasattr(value, "tolist") and not isinstance(value, type):  # NumPy, torch, pandas
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {plain(str(key)): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(each) for each in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    text = value.isoformat() if isinstance(value, date) else str(value)
+    return text.encode(errors="replace").decode()  # a name of a file may hold what is no UTF-8
+
+
+def write(path: Path, text: str) -> None:
+    """Write a whole file, or leave the one that is there."""
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 @cache

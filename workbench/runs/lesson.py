@@ -1,4 +1,4 @@
-"""What every notebook needs: a start, a size for its profile, a record, a verdict."""
+"""What every notebook needs: a start, a size for its profile, recorded scores, checked answers."""
 
 import os
 import random
@@ -7,8 +7,9 @@ from functools import cache
 
 import numpy as np
 
-from workbench import runs
 from workbench.errors import DataWarning, unknown
+from workbench.evaluation import plots
+from workbench.runs import folders
 from workbench.runs.notebooks import PROFILES
 
 
@@ -24,10 +25,10 @@ class Lesson:
         return {"smoke": smoke, "quick": quick, "full": full}[self.profile]
 
     def record(self, name: str, evaluation, model=None, seconds: float | None = None, **parameters):
-        """Keep a model's scores as a run folder, for the report and `workbench compare`."""
+        """Save a model's scores as a run, for the report and `workbench compare`."""
         parameters = {"PROFILE": self.profile, "SEED": self.seed, **parameters}
         self._rows.append({"model": name, "seconds": seconds, **evaluation.metrics})
-        return runs.save(
+        return folders.save(
             name,
             notebook=self.notebook,
             parameters=parameters,
@@ -38,7 +39,7 @@ class Lesson:
         )
 
     def scores(self):
-        """What was recorded, best first: accuracy with its interval, F1, loss, seconds."""
+        """The recorded scores, best first: accuracy with its interval, F1, loss, seconds."""
         import pandas as pd
 
         columns = ["accuracy", "accuracy_low", "accuracy_high", "macro_f1", "loss", "n", "seconds"]
@@ -55,8 +56,6 @@ def start(notebook: str, profile: str = "quick", seed: int = 0) -> Lesson:
     """
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
-    from workbench.evaluation import plots
-
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - gensim and scikit-learn draw from the global state
     plots.use()
@@ -65,7 +64,7 @@ def start(notebook: str, profile: str = "quick", seed: int = 0) -> Lesson:
 
 
 def verdict(right: bool | None, hint: str = "") -> bool:
-    """Tell an answer's fate; None is an answer not given yet."""
+    """Print whether an exercise's answer is right; None is an answer not given yet."""
     if right is None:
         print("Not answered yet.")
     else:

@@ -1,22 +1,18 @@
-"""Which notebooks there are, and strict parameters for them, before anything is executed."""
+"""Which notebooks there are, and what their cells of parameters assign."""
 
 import ast
-import math
 from collections.abc import Iterable
 from pathlib import Path
 
+from workbench import data
 from workbench.errors import UserError, unknown
 
 GENERAL = ("DATA", "MODEL", "PROFILE", "SEED")
 PROFILES = ("smoke", "quick", "full")
-BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 def folder() -> Path:
     """Where the sequence lies, in a clone or in an installed wheel."""
-    from workbench import data
-
     return data.bundled("notebooks")
 
 
@@ -79,7 +75,10 @@ def read(path: Path):
 
 
 def literals(notebook, tag: str = "parameters") -> dict[str, object]:
-    """What the cells with `tag` assign: names and plain values; computed values are left out."""
+    """What the cells with `tag` assign: names and plain values; computed values are left out.
+
+    `papermill.inspect_notebook` refuses a notebook that names no kernel, and gives source text.
+    """
     cells = (c for c in notebook.cells if c.cell_type == "code")
     source = "\n".join(c.source for c in cells if tag in c.metadata.get("tags", []))
     try:
@@ -92,85 +91,7 @@ def literals(notebook, tag: str = "parameters") -> dict[str, object]:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             try:
                 value = ast.literal_eval(node.value)
-            except ValueError:
+            except (ValueError, TypeError):
                 continue
             found.update({t.id: value for t in targets if isinstance(t, ast.Name)})
     return found
-
-
-def check(notebooks: list[Path], parameters: dict[str, str]) -> dict[Path, dict[str, object]]:
-    """Give each notebook the parameters that it has, in the types of its defaults.
-
-    Raises
-    ------
-    UserError : no notebook has such a parameter, or a value has the wrong type or is not valid.
-    """
-    defaults = {path: literals(read(path)) for path in notebooks}
-    names = sorted({name for values in defaults.values() for name in values})
-    for name in parameters:
-        if name not in names:
-            raise unknown("parameter", name, names)
-    chosen = {
-        path: {
-            name: _typed(name, text, own[name]) for name, text in parameters.items() if name in own
-        }
-        for path, own in defaults.items()
-    }
-    given = {name: value for values in chosen.values() for name, value in values.items()}
-    settled = _settle(given, {name: v for own in defaults.values() for name, v in own.items()})
-    return {path: {n: settled.get(n, v) for n, v in own.items()} for path, own in chosen.items()}
-
-
-def _typed(name: str, text: str, default: object) -> object:
-    if isinstance(default, (list, tuple)):
-        return [_typed(name, item, default[0] if default else "") for item in _items(text)]
-    kind = type(default)
-    try:
-        if kind is bool:
-            return BOOLEANS[text.strip().lower()]
-        value = kind(text) if kind in (int, float) else text
-    except (ValueError, KeyError):
-        raise UserError(f"{name} must be {KINDS[kind]}, not '{text}'.") from None
-    if kind is float and not math.isfinite(value):
-        raise UserError(f"{name} must be a finite number, not '{text}'.")
-    return value
-
-
-def _items(text: str) -> list[str]:
-    """``"[1, 2]"`` and ``"1,2"`` are the same list."""
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = None
-    if isinstance(value, (list, tuple)):
-        return [str(item) for item in value]
-    return [item.strip() for item in text.split(",") if item.strip()]
-
-
-def _settle(given: dict[str, object], defaults: dict[str, object]) -> dict[str, object]:
-    """Refuse now what would fail minutes later in a kernel; local paths become absolute."""
-    settled = dict(given)
-    if given.get("PROFILE", "quick") not in PROFILES:
-        raise unknown("profile", given["PROFILE"], PROFILES)
-    if isinstance(given.get("SEED"), int) and not 0 <= given["SEED"] < 2**32:
-        # PYTHONHASHSEED takes no others, and NumPy neither.
-        raise UserError(f"SEED must lie between 0 and {2**32 - 1}, not {given['SEED']}.")
-    if "MODEL" in given:
-        from workbench import models
-
-        models.check(given["MODEL"])
-        settled["MODEL"] = _absolute(given["MODEL"], models.names())
-    if {"DATA", "TEXT_COLUMN", "LABEL_COLUMN"} & set(given):
-        from workbench import data
-
-        known = defaults | given
-        columns = (str(known.get(name, "")) for name in ("TEXT_COLUMN", "LABEL_COLUMN"))
-        data.load(known.get("DATA", "reviews"), *columns)
-        if "DATA" in given:
-            settled["DATA"] = _absolute(given["DATA"], data.DATASETS)
-    return settled
-
-
-def _absolute(name: str, known: Iterable[str]) -> str:
-    path = Path(name).expanduser()
-    return str(path.resolve()) if name not in known and path.exists() else name

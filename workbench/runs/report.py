@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+from workbench.runs import folders, notebooks
+
 TEMPLATES = Path(__file__).parent / "templates"
 CHART = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -48,7 +50,7 @@ def write_html(executed: str | Path, html_path: str | Path, entry: dict | None =
     page = {"title": title, "style": _template("report.css"), "facts": facts, "entry": entry}
     html, _ = exporter.from_notebook_node(notebook, {"page": page})
     # The exporter parses the page once more: five megabytes of plotly.js come in after that.
-    _write(Path(html_path), html + _scripts(html))
+    folders.write(Path(html_path), html + _scripts(html))
 
 
 def write_index(out: str | Path, results: dict) -> Path:
@@ -67,7 +69,7 @@ def write_index(out: str | Path, results: dict) -> Path:
         pages={p.stem for p in out.glob("*.html")},
         scores=_scores(results["notebooks"]),
     )
-    _write(out / "index.html", html)
+    folders.write(out / "index.html", html)
     return out / "index.html"
 
 
@@ -92,9 +94,6 @@ def _title(notebook) -> str | None:
 
 
 def _facts(notebook) -> dict[str, object]:
-    from workbench import runs
-    from workbench.runs import notebooks
-
     facts = {}
     for tag in PARAMETERS:
         facts |= notebooks.literals(notebook, tag)
@@ -103,7 +102,7 @@ def _facts(notebook) -> dict[str, object]:
         facts["seconds"] = f"{ran['duration']:.0f}"
     if ran.get("start_time"):
         facts["date"] = ran["start_time"][:16].replace("T", " ") + " UTC"
-    facts["versions"] = ", ".join(f"{name} {v}" for name, v in runs.versions().items())
+    facts["versions"] = ", ".join(f"{name} {v}" for name, v in folders.versions().items())
     return facts
 
 
@@ -169,9 +168,3 @@ def _scores(notebooks: dict) -> list[dict]:
     for row in rows:
         row["interval"] = None not in (row.get("accuracy_low"), row.get("accuracy_high"))
     return sorted(rows, key=lambda row: -(row["accuracy"] or 0))
-
-
-def _write(path: Path, html: str) -> None:
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(html, encoding="utf-8")
-    partial.replace(path)

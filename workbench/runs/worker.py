@@ -2,17 +2,17 @@
 
 import json
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from workbench.runs.notebooks import read
+
 KERNEL = "workbench"
 START_SECONDS = 180
 STARTS = 3
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def main() -> None:
@@ -20,12 +20,12 @@ def main() -> None:
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
-    def tell(**event) -> None:
+    def log(**event) -> None:
         with Path(job["events"]).open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 
-    status, error = _execute(job, tell)
-    tell(status=status, error=error)
+    status, error = _execute(job, log)
+    log(status=status, error=error)
 
 
 def _end_with_parent() -> None:
@@ -53,45 +53,48 @@ def kill(pid: int, itself: bool = True) -> None:
     psutil.wait_procs(tree, timeout=5)
 
 
-def _execute(job: dict, tell: Callable) -> tuple[str, str | None]:
-    """Status and error of one notebook; `tell` hears of each cell that begins."""
+def _execute(job: dict, log: Callable) -> tuple[str, str | None]:
+    """Status and error of one notebook; `log` gets the number of each code cell that begins."""
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    at = {"cell": 0}
+    code = [c for c in read(Path(job["source"])).cells if c.cell_type == "code"]
+    # Papermill adds a cell with the parameters.
+    cells = sum(bool(c.source.strip()) for c in code) + bool(job["parameters"])
+    cell = 0
 
-    def begun(cell: int, cells: int) -> None:
-        at["cell"] = cell
-        tell(cell=cell, cells=cells)
+    def count(**_) -> None:
+        nonlocal cell
+        cell += 1  # as in the In [n] of the executed notebook
+        log(cell=cell, cells=cells)
 
-    _register_engine(begun)
     try:
-        _call_papermill(job, begun=lambda: at["cell"] > 0)
+        _call_papermill(job, count, begun=lambda: cell > 0)
         return "passed", None
     except PapermillExecutionError as error:
         what = f"{error.ename}: {error.evalue}"
     except CellTimeoutError:
-        return "timeout", f"cell {at['cell']}: took longer than {job['timeout']} seconds"
+        return "timeout", f"cell {cell}: took longer than {job['timeout']} seconds"
     except DeadKernelError:
         what = "the kernel died; was memory short?"
     except OSError as error:
         what = f"the notebook cannot be written: {error.strerror or error}"
     except Exception as error:  # whatever else stops a kernel is this notebook's failure alone
         what = f"{type(error).__name__}: {error}"
-    return "failed", one_line(f"cell {at['cell']}: {what}")
+    return "failed", one_line(f"cell {cell}: {what}")
 
 
-def _call_papermill(job: dict, begun: Callable[[], bool]) -> None:
+def _call_papermill(job: dict, count: Callable, begun: Callable[[], bool]) -> None:
     from papermill import execute_notebook
 
     for attempt in range(1, STARTS + 1):
         try:
             execute_notebook(
                 _braced(job["source"]), _braced(job["target"]), job["parameters"],
-                engine_name=KERNEL, kernel_name=KERNEL, language="python", cwd=job["cwd"],
-                progress_bar=False, log_output=False, execution_timeout=job["timeout"],
-                start_timeout=START_SECONDS, store_widget_state=False,
-                shutdown_kernel="immediate",
+                kernel_name=KERNEL, language="python", cwd=job["cwd"], progress_bar=False,
+                execution_timeout=job["timeout"], start_timeout=START_SECONDS,
+                # What papermill does not know itself goes on to nbclient.
+                on_cell_execute=count, store_widget_state=False, shutdown_kernel="immediate",
             )  # fmt: skip
             return
         except RuntimeError:
@@ -108,29 +111,9 @@ def _braced(path: str) -> str:
 
 def one_line(text: str) -> str:
     """An error without colours and line breaks, cut to a readable length."""
-    return " ".join(ANSI.sub("", text).split())[:500]
+    from nbconvert.filters import strip_ansi
 
-
-def _register_engine(begun: Callable[[int, int], None]) -> None:
-    """Papermill's engine, which also says which code cell begins; ``In [n]`` counts alike."""
-    from papermill.engines import NBClientEngine, papermill_engines
-
-    class Counting(NBClientEngine):
-        @classmethod
-        def execute_managed_notebook(cls, nb_man, kernel_name, **settings):
-            cells = nb_man.nb.cells
-            code = [i for i, c in enumerate(cells) if c.cell_type == "code" and c.source.strip()]
-            start = nb_man.cell_start
-
-            def cell_start(cell, cell_index=None, **more):
-                if cell_index in code:
-                    begun(code.index(cell_index) + 1, len(code))
-                return start(cell, cell_index, **more)
-
-            nb_man.cell_start = cell_start
-            super().execute_managed_notebook(nb_man, kernel_name, **settings)
-
-    papermill_engines.register(KERNEL, Counting)
+    return " ".join(strip_ansi(text).split())[:500]
 
 
 if __name__ == "__main__":

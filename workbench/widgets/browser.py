@@ -8,7 +8,7 @@ from traitlets import List, Unicode, validate
 from workbench import evaluation
 from workbench.errors import UserError, unknown
 from workbench.evaluation import comparison, plots
-from workbench.runs.folders import Run, survey
+from workbench.runs.folders import Run, scan_runs
 from workbench.widgets import base, keys, tables
 
 SCORES = {"accuracy": "accuracy", "macro F1": "macro_f1", "loss": "loss", "n": "n"}
@@ -57,7 +57,7 @@ class RunBrowser(base.Shown):
 
     def refresh(self) -> None:
         """Read the folder again; what was selected stays so where it is still there."""
-        found, broken = survey(self._root) if self._given is None else (self._given, [])
+        found, broken = scan_runs(self._root) if self._given is None else (self._given, [])
         here = {run.path.name for run in found}
         self.value = [name for name in self.value if name in here]
         self.set_trait("broken", broken)
