@@ -20,10 +20,12 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 # Modules that notebooks name without their room: `from workbench import text, plots`.
 _SHORT_NAMES = {
-    "text": "data.text",
-    "history": "training.history", "speed": "training.speed", "strategies": "training.strategies",
+    "sources": "data.sources", "text": "data.text",
+    "history": "training.history", "inference": "training.inference", "speed": "training.speed",
+    "strategies": "training.strategies",
     "adapt": "models.adaptation", "encoders": "models.encoders",
-    "neural": "models.encoder_classifier", "vectors": "models.vectors",
+    "neural": "models.encoder_classifier", "networks": "models.networks",
+    "vectors": "models.vectors",
     "evaluate": "evaluation", "explain": "evaluation.explain", "plots": "evaluation.plots",
     "lesson": "runs.lesson",
 }  # fmt: skip

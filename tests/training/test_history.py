@@ -54,7 +54,7 @@ FALLING = [0.7 - 0.02 * i for i in range(30)]
     [
         (curves([]), "Too early"),
         (curves([0.7]), "Too early"),
-        (curves([0.7, 0.6, None]), "Diverging: the loss is no number"),
+        (curves([0.7, 0.6, None]), "Diverging: the loss is NaN"),
         (curves([0.7, 0.5, 0.4, *[0.3] * 3, *[0.9] * 4]), "Diverging: the training loss was"),
         (curves([0.7, 0.9, 1.5, 2.5, 4.0]), "Diverging"),
         (curves(FALLING, [0.6, 0.5, 0.4]), "Still improving: the validation"),
@@ -67,3 +67,9 @@ FALLING = [0.7 - 0.02 * i for i in range(30)]
 )  # fmt: skip
 def test_the_reading_follows_its_rules(history, says):
     assert history.reading().startswith(says)
+
+
+def test_rows_are_logged_by_the_name_of_before_too():
+    history = History()
+    history.report(step=1, loss=0.5)
+    assert history == [{"step": 1, "loss": 0.5}]

@@ -106,6 +106,11 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
         """The most probable class of each text."""
         return self.classes_[self.predict_proba(texts).argmax(axis=1)]
 
+    @property
+    def report_(self) -> dict:
+        """`training_info_` by its name of before, which people's notebooks read."""
+        return self.training_info_
+
     def _check(self) -> None:
         """Refuse settings that make no sense, before anything is loaded."""
 
