@@ -7,11 +7,10 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator, clone
 
 from workbench.errors import UserError
-from workbench.models import encoder_classifier, encoders
+from workbench.models import checks, encoder_classifier, encoders
 
 
 class SourceOnly(encoder_classifier.TextClassifier):
@@ -22,7 +21,7 @@ class SourceOnly(encoder_classifier.TextClassifier):
         return super().fit(texts, labels, validation)
 
 
-class Coral(ClassifierMixin, BaseEstimator):
+class Coral(checks.RawTextClassifierMixin, BaseEstimator):
     """Frozen vectors of the source, re-coloured with the covariance of the target.
 
     CORAL (Sun, Feng & Saenko 2016) by skada, on the encoder's mean-pooled vectors, each domain
@@ -46,11 +45,17 @@ class Coral(ClassifierMixin, BaseEstimator):
 
     def fit(self, texts: Sequence[str], labels: Sequence, unlabeled: Sequence[str] = ()):
         """Align the source's vectors with those of `unlabeled`, then fit logistic regression."""
+        texts, labels = checks.check_texts_and_labels(texts, labels)
+        unlabeled = _require(unlabeled, "coral")
+        with checks.unchanged_on_error(self):
+            self.classes_, codes = checks.check_classes(labels)
+            self._align(texts, codes, unlabeled)
+        return self
+
+    def _align(self, texts: list[str], codes: np.ndarray, unlabeled: list[str]) -> None:
         from skada import CORALAdapter
         from sklearn.linear_model import LogisticRegression
 
-        _require(unlabeled, "coral")
-        self.classes_, codes = np.unique(np.asarray(labels), return_inverse=True)
         source, target = self._vectors(texts), self._vectors(unlabeled)
         self._centre = target.mean(axis=0)
         source, target = source - source.mean(axis=0), target - self._centre
@@ -61,15 +66,10 @@ class Coral(ClassifierMixin, BaseEstimator):
         both = both["X"] if isinstance(both, dict) else both
         self._head = LogisticRegression(C=10, max_iter=1000, random_state=self.seed)
         self._head.fit(np.asarray(both)[: len(source)], codes)
-        return self
 
-    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Class probabilities, shape (n, classes); texts are read as target text."""
-        check_is_fitted(self, "classes_")
+    def _probabilities(self, texts: list[str]) -> np.ndarray:
+        """Texts are read as target text."""
         return self._head.predict_proba(self._vectors(texts) - self._centre)
-
-    def predict(self, texts: Sequence[str]) -> np.ndarray:
-        return self.classes_[self.predict_proba(texts).argmax(axis=1)]
 
     def _vectors(self, texts: Sequence[str]) -> np.ndarray:
         return encoders.encode(list(texts), self.encoder, self.max_length)
@@ -101,8 +101,7 @@ class ContinuedPretraining(encoder_classifier.TextClassifier):
 
         The rows ``mlm_loss`` of ``history_`` belong to the first stage.
         """
-        _require(unlabeled, "dapt")
-        self._unlabeled = list(unlabeled)
+        self._unlabeled = _require(unlabeled, "dapt")
         try:
             return super().fit(texts, labels, validation)
         finally:
@@ -147,8 +146,10 @@ class ContinuedPretraining(encoder_classifier.TextClassifier):
         tokenizer.save_pretrained(folder)
 
 
-def _require(unlabeled: Sequence[str], method: str) -> None:
-    if not len(unlabeled):
+def _require(unlabeled: Sequence[str], method: str) -> list[str]:
+    rows = checks.check_texts(() if unlabeled is None else unlabeled, "unlabeled")
+    if not rows:
         raise UserError(
             f"'{method}' adapts to a target: fit it with unlabeled=texts of the target."
         )
+    return rows

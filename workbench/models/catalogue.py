@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from workbench.data import text
 from workbench.errors import unknown
-from workbench.models import adaptation, encoder_classifier, encoders
+from workbench.models import adaptation, classical, encoder_classifier, encoders
 
 
 @dataclass(frozen=True)
@@ -82,95 +81,6 @@ def table():
     return pd.DataFrame(rows).set_index("name")
 
 
-# --- how each is built; heavy imports stay inside, so that the catalogue is listed at once --------
-
-
-def _tfidf(ngrams: int = 2):
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    return TfidfVectorizer(
-        tokenizer=text.tokenize, token_pattern=None, lowercase=False,
-        ngram_range=(1, ngrams), sublinear_tf=True,
-    )  # fmt: skip
-
-
-def _over_tfidf(classifier, ngrams: int = 2):
-    from sklearn.pipeline import make_pipeline
-
-    return make_pipeline(_tfidf(ngrams), classifier)
-
-
-def _calibrated(classifier):
-    """Give a linear rule probabilities by temperature scaling (Guo et al. 2017).
-
-    One positive factor never changes which class wins; Platt's sigmoid can turn it round when the
-    folds are small.
-    """
-    from sklearn.calibration import CalibratedClassifierCV
-
-    from workbench.models.classical import Folds
-
-    return CalibratedClassifierCV(classifier, method="temperature", cv=Folds(), ensemble=False)
-
-
-def _majority():
-    from sklearn.dummy import DummyClassifier
-
-    return DummyClassifier(strategy="prior")
-
-
-def _naive_bayes(alpha: float = 0.5):
-    from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.naive_bayes import MultinomialNB
-    from sklearn.pipeline import make_pipeline
-
-    # Whether a word occurs says more of a short text than how often (Wang & Manning 2012).
-    words = CountVectorizer(
-        tokenizer=text.tokenize, token_pattern=None, lowercase=False,
-        ngram_range=(1, 2), binary=True,
-    )  # fmt: skip
-    return make_pipeline(words, MultinomialNB(alpha=alpha))
-
-
-def _svm(C: float = 1.0, seed: int = 0):
-    from sklearn.svm import LinearSVC
-
-    return _over_tfidf(_calibrated(LinearSVC(C=C, random_state=seed)))
-
-
-def _random_forest(trees: int = 200, seed: int = 0):
-    from sklearn.ensemble import RandomForestClassifier
-
-    return _over_tfidf(RandomForestClassifier(trees, random_state=seed, n_jobs=-1), ngrams=1)
-
-
-def _logistic(C: float = 10.0, seed: int = 0):
-    from sklearn.linear_model import LogisticRegression
-
-    return _over_tfidf(LogisticRegression(C=C, max_iter=1000, random_state=seed))
-
-
-def _perceptron(epochs: int = 20, seed: int = 0):
-    from workbench.models.classical import Perceptron, Pipeline
-
-    rule = Perceptron(max_iter=epochs, tol=None, random_state=seed)
-    return Pipeline(_over_tfidf(_calibrated(rule)).steps)
-
-
-def _mlp(hidden: int = 64, epochs: int = 100, learning_rate: float = 1e-3, seed: int = 0):
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    from workbench.models.classical import Network, Pipeline
-    from workbench.models.vectors import MeanVectors
-
-    network = Network(
-        (hidden,), max_iter=epochs, learning_rate_init=learning_rate, alpha=1e-2,
-        early_stopping=True, random_state=seed,
-    )  # fmt: skip
-    return Pipeline(make_pipeline(MeanVectors(), StandardScaler(), network).steps)
-
-
 def _network(kind: str) -> Callable:
     return partial(encoder_classifier.NetworkClassifier, kind)
 
@@ -201,21 +111,24 @@ _MINILM = {"size": "22.7 M", "languages": "English"}
 CATALOGUE: dict[str, Entry] = {
     "majority": Entry(
         "baseline", "always the most frequent class; who loses to it has learned nothing",
-        _majority, size="one number a class",
+        classical.majority, size="one number a class",
     ),
     "naive-bayes": Entry(
-        "classical", "word counts, each word on its own; hard to beat with few labels", _naive_bayes
+        "classical", "word counts, each word on its own; hard to beat with few labels",
+        classical.naive_bayes,
     ),
-    "svm": Entry("classical", "linear SVM over TF-IDF; strong on long texts", _svm),
+    "svm": Entry("classical", "linear SVM over TF-IDF; strong on long texts", classical.svm),
     "random-forest": Entry(
-        "classical", "200 decision trees over TF-IDF; slow, few settings", _random_forest
+        "classical", "200 decision trees over TF-IDF; slow, few settings", classical.random_forest
     ),
     "logistic": Entry(
-        "classical", "logistic regression over TF-IDF; the baseline to report", _logistic
+        "classical", "logistic regression over TF-IDF; the baseline to report", classical.logistic
     ),
-    "perceptron": Entry("neural", "the oldest network, one layer over TF-IDF", _perceptron),
+    "perceptron": Entry(
+        "neural", "the oldest network, one layer over TF-IDF", classical.perceptron
+    ),
     "mlp": Entry(
-        "neural", "one hidden layer over averaged word vectors", _mlp, size="about 0.03 M",
+        "neural", "one hidden layer over averaged word vectors", classical.mlp, size="about 0.03 M",
         languages="English",
     ),
     "cnn": Entry(

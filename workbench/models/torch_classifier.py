@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator
 
 from workbench.errors import UserError
+from workbench.models import checks
 from workbench.training import isolation
 from workbench.training.batches import Encoded
 from workbench.training.history import History
 
 
 @dataclass(eq=False, repr=False)
-class TorchClassifier(ClassifierMixin, BaseEstimator):
+class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
     """What every classifier trained in steps has in common.
 
     Settings are fields of a dataclass: a subclass adds its own, and its ``__init__`` lists them all
@@ -47,7 +47,7 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    classes_ : class names, sorted.
+    classes_ : the classes, sorted.
     history_ : what training reported.
     training_info_ : parameters, trainable parameters, texts, tokens, truncated texts, batch size,
         seconds, precision.
@@ -75,36 +75,25 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
     def fit(self, texts: Sequence[str], labels: Sequence, validation: tuple | None = None):
         """Train on `texts`; ``validation=(texts, labels)`` is scored after every epoch.
 
+        A fit that fails leaves the classifier as it was before.
+
         Raises
         ------
-        UserError : a setting is unknown, there is one class only, the encoder is not here, or the
-            loss is no longer finite.
+        UserError : texts, labels or a setting cannot be used, there is one class only, the encoder
+            is not here, or the loss is no longer finite.
         """
         self._check()
-        self.classes_, codes = np.unique(np.asarray(labels), return_inverse=True)
-        if len(self.classes_) < 2:
-            raise UserError(
-                f"All texts have the label '{self.classes_[0]}': two classes are needed."
-            )
         if self.patience is not None and validation is None:
             raise UserError("Early stopping (patience) needs validation=(texts, labels).")
-        started = time.perf_counter()
-        self.history_ = History()
-        with isolation.isolated():
-            self.training_info_ = self._fit(list(texts), codes, self._known(validation))
-        self.training_info_["seconds"] = round(time.perf_counter() - started, 2)
+        texts, labels = checks.check_texts_and_labels(texts, labels)
+        with checks.unchanged_on_error(self), isolation.isolated():
+            started = time.perf_counter()
+            self.classes_, codes = checks.check_classes(labels)
+            held_out = self._held_out(validation)
+            self.history_ = History()
+            self.training_info_ = self._fit(texts, codes, held_out)
+            self.training_info_["seconds"] = round(time.perf_counter() - started, 2)
         return self
-
-    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Class probabilities, shape (n, classes), in the order of ``classes_``."""
-        check_is_fitted(self, "classes_")
-        if not len(texts):
-            return np.empty((0, len(self.classes_)))
-        return self._probabilities(list(texts))
-
-    def predict(self, texts: Sequence[str]) -> np.ndarray:
-        """The most probable class of each text."""
-        return self.classes_[self.predict_proba(texts).argmax(axis=1)]
 
     @property
     def report_(self) -> dict:
@@ -129,13 +118,18 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
     def _encoded(self, texts: list[str], codes=None) -> Encoded:
         """Texts as numbers."""
 
-    def _known(self, validation: tuple | None) -> tuple | None:
-        """Validation texts and the numbers of their classes; unseen classes are left out."""
+    def _held_out(self, validation: tuple | None) -> tuple | None:
+        """Validation texts and the positions of their classes; unseen classes are left out."""
         if validation is None:
             return None
-        order = {c: i for i, c in enumerate(self.classes_)}
-        known = [(t, order[y]) for t, y in zip(*validation, strict=True) if y in order]
-        return tuple(zip(*known, strict=True)) or None
+        if len(validation) != 2:
+            raise UserError("validation must be a pair, (texts, labels).")
+        positions = {c: i for i, c in enumerate(self.classes_)}
+        pairs = zip(*checks.check_texts_and_labels(*validation, "validation"), strict=True)
+        known = [(text, positions[label]) for text, label in pairs if label in positions]
+        if not known:
+            raise UserError("No label of validation=(texts, labels) is among the training labels.")
+        return tuple(zip(*known, strict=True))
 
     def _weights(self, codes: np.ndarray) -> np.ndarray | None:
         from sklearn.utils.class_weight import compute_class_weight
