@@ -100,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--timeout", metavar="S", type=_count, default=1800, help="seconds for a cell")
     table = add("compare", _compare, "the runs as a table, with paired tests")
     table.add_argument("names", nargs="*", metavar="DIR", help="a report or folder of runs")
-    add("models", _models, "what models can be picked, what is here, what it costs")
-    add("data", _data, "what data can be picked, what is here, what it costs")
+    add("models", _models, "the models that can be picked, their sizes and settings")
+    add("data", _data, "the data that can be picked")
     return parser
 
 

@@ -127,4 +127,4 @@ def test_stopped_after_an_epoch_it_is_a_usable_model(name, texts):
         model = models.build(name).fit(train, labels)
     assert len(model.history_) == 1
     assert model.predict_proba(test).shape == (len(test), 2)
-    assert model.score(test, wanted) > 0.55
+    assert model.score(test, wanted) > 0.5

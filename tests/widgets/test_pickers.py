@@ -10,7 +10,7 @@ from traitlets import TraitError
 
 from workbench import data
 from workbench.errors import UserError
-from workbench.models import calibration, costs
+from workbench.models import costs
 from workbench.widgets import data_view, model_view
 from workbench.widgets.data_picker import DataPicker
 from workbench.widgets.dropzone import write_upload
@@ -21,13 +21,12 @@ TEXTS = ["a good film", "a bad film"] * 10
 
 @pytest.fixture(autouse=True)
 def known_costs(monkeypatch):
-    """No calibration runs: every model costs two minutes, the bundled encoder 40."""
+    """Nothing is measured: every model costs two minutes, the bundled encoder 40."""
 
-    def estimate(name, texts, **settings):
+    def estimate(name, texts, labels=None, **settings):
         return costs.Cost(2400.0 if name == "minilm" else 120.0, 2000.0, name != "dapt")
 
     monkeypatch.setattr(costs, "estimate", estimate)
-    monkeypatch.setattr(calibration, "calibrate", lambda names, **settings: iter(names))
 
 
 def controls(view) -> dict:
@@ -127,7 +126,7 @@ def test_settings_that_a_model_has_not_are_disabled_and_kept():
     view = picker.view()
     shown = controls(view)
     assert not shown["Strategy"].disabled
-    assert "all weights move" in said(view)
+    assert "all weights are trainable" in said(view)
     shown["Model"].value = "naive-bayes"
     assert all(shown[n].disabled for n in ("Strategy", "Epochs (0: own)", "Learning rate", "Seed"))
     assert "no strategy" in said(view)
@@ -209,7 +208,7 @@ def test_all_are_compared_on_demand():
     assert controls(ModelPicker().view())["Compare all"].disabled
 
 
-def test_the_still_picture_calibrates_nothing(monkeypatch):
+def test_the_still_picture_measures_nothing(monkeypatch):
     monkeypatch.setattr(costs, "estimate", None)
     shown = ModelPicker("minilm", texts=TEXTS, epochs=2).still()
     assert "22.7 M parameters; English; here" in shown["text/html"]

@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from workbench.errors import unknown
+from workbench.errors import UserError, unknown
 from workbench.models import adaptation, classical, encoder_classifier, encoders
 
 
@@ -19,6 +20,14 @@ class Entry:
     make: Callable
     size: str = "grows with the vocabulary"
     languages: str = "any"
+    needs_encoder: bool = False
+
+    @property
+    def here(self) -> bool:
+        """Whether nothing has to be installed first: the bundled encoder is a package."""
+        with suppress(UserError):
+            return not self.needs_encoder or bool(encoders.locate(encoders.BUNDLED))
+        return False
 
 
 def build(name: str, **settings):
@@ -34,19 +43,18 @@ def build(name: str, **settings):
     UserError : the name or a setting is unknown; the nearest valid one is offered.
     """
     check(name)
-    make = CATALOGUE[name].make if name in CATALOGUE else _encoder(name)
-    allowed = list(inspect.signature(make).parameters)
+    allowed = settings_of(name)
     for setting in settings:
         if setting not in allowed:
             raise unknown(f"setting of '{name}' called", setting, allowed)
-    return make(**settings)
+    return _maker(name)(**settings)
 
 
 def check(name: str) -> None:
     """Refuse a name that `build` would not know.
 
-    Whether a hub name exists is only known when it is fetched; it is told from a misspelt one by
-    its form (``owner/model``) or its family (``bert-…``).
+    Whether a hub name exists is only known when it is fetched; a misspelt one is
+    recognised by its form (``owner/model``) or its family (``bert-…``).
 
     Raises
     ------
@@ -68,17 +76,26 @@ def names(group: str | None = None) -> list[str]:
     return [name for name, entry in CATALOGUE.items() if group in (None, entry.group)]
 
 
+def settings_of(name: str) -> dict[str, inspect.Parameter]:
+    """The settings of a model, with their defaults and types."""
+    return dict(inspect.signature(_maker(name)).parameters)
+
+
 def table():
-    """The catalogue as a `pandas.DataFrame`: name, group, about, size, languages, settings."""
+    """The catalogue as a `pandas.DataFrame`, a row a name, with what `Entry` says of each."""
     import pandas as pd
 
     rows = [
         {"name": name, "group": entry.group, "about": entry.about, "size": entry.size,
-         "languages": entry.languages, "here": True,
-         "settings": ", ".join(inspect.signature(entry.make).parameters) or "–"}
+         "languages": entry.languages, "here": entry.here,
+         "settings": ", ".join(settings_of(name)) or "–"}
         for name, entry in CATALOGUE.items()
     ]  # fmt: skip
     return pd.DataFrame(rows).set_index("name")
+
+
+def _maker(name: str) -> Callable:
+    return CATALOGUE[name].make if name in CATALOGUE else _encoder(name)
 
 
 def _network(kind: str) -> Callable:
@@ -90,24 +107,12 @@ def _encoder(name: str) -> Callable:
 
 
 def _looks_like_a_hub_name(name: str) -> bool:
-    families = (
-        "bert",
-        "roberta",
-        "distil",
-        "albert",
-        "electra",
-        "deberta",
-        "gpt",
-        "xlm",
-        "t5",
-        "xlnet",
-    )
-    return (
-        "/" in name or (any(f in name.lower() for f in families) and "-" in name) or name == "gpt2"
-    )
+    of_a_family = any(family in name.lower() for family in _FAMILIES) and "-" in name
+    return "/" in name or of_a_family or name == "gpt2"
 
 
-_MINILM = {"size": "22.7 M", "languages": "English"}
+_FAMILIES = "bert distil electra gpt xlm t5 xlnet".split()  # roberta, albert … hold "bert"
+_MINILM = {"size": "22.7 M", "languages": "English", "needs_encoder": True}
 CATALOGUE: dict[str, Entry] = {
     "majority": Entry(
         "baseline", "always the most frequent class; who loses to it has learned nothing",
@@ -129,7 +134,7 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "mlp": Entry(
         "neural", "one hidden layer over averaged word vectors", classical.mlp, size="about 0.03 M",
-        languages="English",
+        languages="English", needs_encoder=True,
     ),
     "cnn": Entry(
         "neural", "filters over 3, 4 and 5 words, trained from nothing", _network("cnn"),

@@ -1,24 +1,40 @@
-"""What a training costs on this machine, and what there is to be fetched for it."""
+"""What a training costs on this machine, measured on the texts at hand, and what is to be fetched.
 
-from collections.abc import Sequence
-from contextlib import suppress
+The model is fitted on a few small samples in a process of its own, at low priority: the random
+generators, the caches and the memory of whoever asks stay as they are.
+"""
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from workbench import models
-from workbench.data import text
 from workbench.errors import UserError
-from workbench.models import adaptation, calibration, encoders
-from workbench.models.calibration import MIB, calibrate, default, kinds_of, token_counts, units
-from workbench.training.batches import default_batch_size
+from workbench.models import checks, encoders
+
+MIB = 2**20
+SAMPLES = (16, 64, 256, 1024, 4096)  # texts; what is beyond is extrapolated
+ENOUGH = 1.0  # seconds that a fit takes: larger samples are not tried
+LONGEST_STAGE = 2  # epochs of an encoder that are measured; more are extrapolated
+BUSY = 0.2  # seconds of waiting for a core in a second of training: others disturb
+_known: dict[str, "Cost"] = {}
+_measuring = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Cost:
     """Seconds and MiB of one `fit`; ``measured`` on this very model, or scaled from another.
 
-    ``busy``: other programs were at work during the calibration, so it is likely less.
+    ``busy``: other programs were at work during the measurement, so it is likely less.
     """
 
     seconds: float
@@ -37,58 +53,58 @@ class Place:
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of an encoder, from its configuration alone; ``embeddings`` are among ``parameters``.
+    """Sizes of an encoder, from its configuration alone.
 
-    ``layered`` counts what every token passes: a shared layer (ALBERT) as often as it is passed.
+    ``per_token`` are the parameters that every token passes: those of the layers, and of a shared
+    layer (ALBERT) as often as it is passed.
     """
 
     parameters: int
-    embeddings: int
-    layered: int
-    matrices: int  # sum of the sides of the layers' matrices: an adapter has rank times as many
-    layers: int
-    hidden: int
-    heads: int
-    vocabulary: int
-    longest: int
+    per_token: int
 
 
-def estimate(name: str, texts: Sequence[str], **settings) -> Cost:
+def estimate(name: str, texts: Sequence[str], labels: Sequence | None = None, **settings) -> Cost:
     """Seconds and MiB of ``models.build(name, **settings).fit(texts, labels)`` on this machine.
 
-    Seconds are a fixed part, a part for each word or token, and one for each of them and epoch,
-    all three measured on the bundled reviews. An encoder other than the bundled one scales by the
-    parameters of its layers, embeddings excepted. Methods that adapt are reckoned with as many
+    The model is fitted on samples of 16, 64, 256 … of the texts until a fit takes a second; both
+    are then extrapolated along a straight line, and the epochs of an encoder beyond two as well.
+    Memory is the growth of the process. What was measured is remembered until the process ends.
+
+    An encoder that has to be fetched first is scaled from the bundled one: seconds by the
+    parameters that a token passes, memory by all of them. Methods that adapt are given as many
     unlabelled texts as labelled ones.
 
-    Memory is 4 bytes a parameter, 12 more for each that moves (its gradient and two moments), and
-    activations after Korthikanti et al. (2022); for models that are no encoders it is the measured
-    growth of the process.
+    Left out: Python and its libraries, evaluation on validation texts, and the copy of the weights
+    for early stopping.
 
-    Left out: Python and its libraries, the texts themselves, imports, evaluation on validation
-    texts and the copy of the weights for early stopping, other programs, and the growth of
-    attention with the square of the length. A GPU that a small encoder does not fill is faster on
-    larger ones than this says.
+    Parameters
+    ----------
+    labels : two made-up classes by default, which makes trees deeper than true ones.
 
     Raises
     ------
-    UserError : the name or a setting is unknown, or the calibration failed.
+    UserError : the name, a setting or the texts cannot be used, or the measurement failed.
     """
-    model = models.build(name, **settings)
-    for _ in calibrate([name], **settings):
-        pass
-    found = calibration.rates(kinds_of(name, model))
-    for rates in found:
-        if "error" in rates:
-            raise UserError(f"The cost of '{name}' could not be measured: {rates['error']}.")
-    if hasattr(model, "encoder"):
-        return _of_encoder(model, texts, *found)
-    (rates,) = found
-    longest = getattr(model, "max_length", None)
-    words = units(texts, lambda each: [len(text.tokenize(t)) for t in each], longest)
-    epochs = settings.get("epochs", default(name, "epochs"))
-    seconds = rates["fixed"] + words * (rates["once"] + rates["each"] * (epochs or 0))
-    return Cost(seconds, rates["memory"] + words * rates["memory_each"], True, rates["busy"])
+    encoder = getattr(models.build(name, **settings), "encoder", None)
+    if encoder is not None and not here(str(encoder)).here:
+        return _scaled(name, str(encoder), texts, labels, settings)
+    if labels is None:
+        rows = checks.check_texts(texts)
+        codes = [i % 2 for i in range(len(rows))]
+    else:
+        rows, labels = checks.check_texts_and_labels(texts, labels)
+        codes = checks.check_classes(labels)[1].tolist()
+    if len(rows) < 2:
+        raise UserError("An estimate needs two texts at least.")
+    step = -(-len(rows) // max(SAMPLES))
+    job = json.dumps({
+        "name": name, "settings": settings, "total": len(rows), "texts": rows[::step],
+        "codes": codes[::step],
+    }, default=str)  # fmt: skip
+    with _measuring:
+        if job not in _known:
+            _known[job] = _in_own_process(name, job)
+        return _known[job]
 
 
 def here(name: str) -> Place:
@@ -118,60 +134,24 @@ def shape(encoder: str) -> Shape:
     with torch.device("meta"):
         model = transformers.AutoModel.from_config(config, trust_remote_code=False)
     tables = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Embedding))
-    everything = sum(p.numel() for p in model.parameters())
-    flat = [p.shape for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
-    shared = config.num_hidden_layers // (getattr(config, "num_hidden_groups", 0) or 10**9) or 1
-    return Shape(
-        everything, tables, (everything - tables) * shared, sum(sum(size) for size in flat),
-        config.num_hidden_layers, config.hidden_size, config.num_attention_heads,
-        config.vocab_size, encoders.longest(model, 10**9),
+    parameters = sum(p.numel() for p in model.parameters())
+    groups = getattr(config, "num_hidden_groups", None)
+    repeats = config.num_hidden_layers // groups if groups else 1
+    return Shape(parameters, (parameters - tables) * repeats)
+
+
+def _scaled(name: str, encoder: str, texts, labels, settings: dict) -> Cost:
+    """The cost of the same training of the bundled encoder, in proportion to the sizes."""
+    own, bundled = shape(encoder), shape(encoders.BUNDLED)
+    if name in models.CATALOGUE:
+        settings = settings | {"encoder": encoders.BUNDLED}
+    else:
+        name = encoders.BUNDLED
+    cost = estimate(name, texts, labels, **settings)
+    return Cost(
+        cost.seconds * own.per_token / bundled.per_token,
+        cost.memory * own.parameters / bundled.parameters, False, cost.busy,
     )  # fmt: skip
-
-
-# --- what an encoder costs -----------------------------------------------------------------------
-
-
-def _of_encoder(model, texts: Sequence[str], rates: dict, full: dict | None = None) -> Cost:
-    own, bundled = shape(str(model.encoder)), shape(encoders.BUNDLED)
-    longest = min(model.max_length, own.longest)
-    tokens = units(texts, token_counts, longest)
-    work = rates["once"] + rates["each"] * getattr(model, "epochs", 0)
-    if isinstance(model, adaptation.Coral):
-        work *= 2
-    if full:
-        # Twice the texts; the layer over the vocabulary is computed for the masked tokens alone.
-        head = 1 + model.mask * own.vocabulary * own.hidden / own.layered
-        work += 2 * full["each"] * model.pretraining_epochs * head
-    seconds = rates["fixed"] + tokens * work * own.layered / bundled.layered
-    memory = _encoder_bytes(model, own, tokens, len(texts)) / MIB
-    busy = rates["busy"] or bool(full and full["busy"])
-    return Cost(seconds, memory, str(model.encoder) == encoders.BUNDLED, busy)
-
-
-def _encoder_bytes(model, own: Shape, tokens: float, texts: int) -> float:
-    from workbench.training import devices, inference, trainer
-
-    strategy = getattr(model, "strategy", "frozen")
-    wide = 1 if inference.precision(getattr(model, "precision", "auto")) == "bf16" else 2
-    length = tokens / max(1, texts)
-    if strategy == "frozen":
-        # No step back: a dozen states of one layer at a time, and a vector of each text.
-        states = min(tokens, 4096) * 12 * own.hidden * 2 * wide
-        return 4 * own.parameters + states + 4 * own.hidden * texts
-    share, kept = 1.0, 0.0
-    moving = own.parameters
-    if strategy == "upper":
-        below = own.layers // 2 if model.frozen_layers is None else model.frozen_layers
-        share = 1 - below / own.layers
-        moving = (own.parameters - own.embeddings) * share
-        kept = 2 * own.hidden * tokens
-    elif strategy == "lora":
-        moving = model.lora_rank * own.matrices
-    positions = (model.batch_size or default_batch_size(texts)) * length
-    if not devices.has_gpu():
-        positions = min(positions, trainer.POSITIONS_AT_ONCE)
-    layer = positions * (34 * own.hidden + 5 * own.heads * length) * wide
-    return 4 * own.parameters + 12 * moving + kept + layer * own.layers * share
 
 
 def _download(name: str) -> float | None:
@@ -187,3 +167,131 @@ def _download(name: str) -> float | None:
         sizes = [f.size or 0 for f in files if f.rfilename.endswith(".safetensors")]
         return sum(sizes) / MIB if sizes else None
     return None
+
+
+# --- measuring -----------------------------------------------------------------------------------
+
+
+def _in_own_process(name: str, job: str) -> Cost:
+    done = subprocess.run(
+        [sys.executable, "-m", "workbench.models.costs"], input=job, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True, env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+    )  # fmt: skip
+    try:
+        found = json.loads(done.stdout)
+    except ValueError:
+        found = {"error": f"its process ended with code {done.returncode}"}
+    if "error" in found:
+        raise UserError(f"The cost of '{name}' could not be measured: {found['error']}.")
+    return Cost(**found, measured=True)
+
+
+def _measure(name: str, settings: dict, total: int, texts: list[str], codes: list[int]) -> dict:
+    """The fields of a `Cost`, by fits on growing samples."""
+    import pandas as pd
+
+    table = pd.DataFrame({"text": texts, "code": codes})
+    shortened, times = _shortened(models.build(name, **settings), total)
+    # Imports, and what is made once: none of it is the model's own memory.
+    _fit(models.build("cnn" if hasattr(shortened, "encoder") else name), _sample(table, 16))
+    started, waited, points = time.perf_counter(), _waited(), []
+    for i, n in enumerate(SAMPLES):
+        sample = _sample(table, n)
+        with _peak() as growth:
+            fits = [_fit(shortened, sample, number=2 * i)]
+            if fits[0] < ENOUGH:
+                fits.append(_fit(shortened, sample, number=2 * i + 1))
+        points.append((len(sample), min(fits), growth()))
+        if len(sample) == len(table) or (i and min(fits) > ENOUGH):
+            break
+    busy = _waited() - waited > BUSY * (time.perf_counter() - started)
+    trained_in_steps = hasattr(shortened, "training_info_")
+    memory = max(p[2] for p in points) if trained_in_steps else _line(points, 2)(total)
+    return {"seconds": _line(points, 1)(total * times), "memory": memory, "busy": busy}
+
+
+def _shortened(model, total: int):
+    """A model that takes the steps of the whole in fewer epochs, and by how many times fewer."""
+    from workbench.training.batches import default_batch_size
+
+    settings = model.get_params(deep=False)
+    if settings.get("batch_size", 0) is None:
+        model.set_params(batch_size=default_batch_size(total))
+    stages = [s for s in ("epochs", "pretraining_epochs") if s in settings]
+    if "encoder" not in settings or settings.get("strategy") == "frozen" or not stages:
+        return model, 1.0
+    times = max(1.0, max(settings[s] for s in stages) / LONGEST_STAGE)
+    return model.set_params(**{s: settings[s] / times for s in stages}), times
+
+
+def _sample(table, n: int):
+    """`n` rows, balanced, of the most frequent classes: four rows and more of each."""
+    counts = table["code"].value_counts()
+    most = max(2, min(n // 4, int((counts > 1).sum())))
+    table = table[table["code"].isin(counts.index[:most])]
+    order = table.groupby("code").cumcount().argsort(kind="stable")
+    return table.iloc[order[:n]]
+
+
+def _fit(model, sample, number: int = 0) -> float:
+    # Another word in each text: a text whose vector was computed before would cost nothing.
+    texts = [f"{text} {number}" for text in sample["text"]]
+    takes = inspect.signature(model.fit).parameters
+    more = {"unlabeled": texts} if "unlabeled" in takes else {}
+    started = time.perf_counter()
+    model.fit(texts, list(sample["code"]), **more)
+    return time.perf_counter() - started
+
+
+def _line(points: list[tuple], column: int):
+    """The line through the last two points that never falls."""
+    n, value = points[-1][0], points[-1][column]
+    before, lower = (points[-2][0], points[-2][column]) if len(points) > 1 else (0, 0.0)
+    slope = max(0.0, (value - lower) / max(1, n - before))
+    return lambda at: value + slope * (at - n)
+
+
+def _waited() -> float:
+    """Seconds for which threads of this process waited for a core; 0 where Linux does not say."""
+    with suppress(OSError):
+        found = Path("/proc/self/task").glob("*/schedstat")
+        return sum(int(path.read_text().split()[1]) for path in found) / 1e9
+    return 0.0
+
+
+@contextmanager
+def _peak() -> Iterator:
+    """A function that tells, in MiB, by how much the process was larger than before the block."""
+    import psutil
+
+    process, done = psutil.Process(), threading.Event()
+    before = largest = process.memory_info().rss
+
+    def look():
+        nonlocal largest
+        while not done.wait(0.005):
+            largest = max(largest, process.memory_info().rss)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield lambda: (largest - before) / MIB
+    finally:
+        done.set()
+        thread.join()
+
+
+def _main() -> None:
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints goes where nobody reads it
+    if hasattr(os, "nice"):
+        os.nice(10)  # whoever trains meanwhile goes first
+    try:
+        found = _measure(**json.load(sys.stdin))
+    except Exception as error:
+        found = {"error": f"{type(error).__name__}: {error}"[:200]}
+    print(json.dumps(found), file=out, flush=True)
+
+
+if __name__ == "__main__":
+    _main()

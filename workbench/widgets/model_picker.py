@@ -1,10 +1,10 @@
 """Which model, with which settings, and what it costs here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from workbench import models
 from workbench.errors import UserError, unknown
-from workbench.models import calibration, costs, encoder_classifier
+from workbench.models import costs, encoder_classifier
 from workbench.widgets import base, model_view
 from workbench.widgets.pickers import Picker
 
@@ -17,7 +17,7 @@ class ModelPicker(Picker):
     Parameters
     ----------
     model : a name of the catalogue, a folder or a hub name.
-    texts : the training texts, for the estimates.
+    texts, labels : the training texts and their labels, on which the costs are measured.
     groups : the groups of the catalogue that are offered; all by default.
     settings : strategy, epochs, learning_rate, max_length and seed to begin with; None or 0 is the
         model's own.
@@ -34,17 +34,18 @@ class ModelPicker(Picker):
 
     def __init__(
         self, model: str = "minilm", *, texts: Sequence[str] | None = None,
-        groups: Sequence[str] | None = None, **settings,
+        labels: Sequence | None = None, groups: Sequence[str] | None = None, **settings,
     ) -> None:  # fmt: skip
         value = {"model": model, "strategy": "full"}
         value |= dict.fromkeys(("epochs", "learning_rate", "max_length")) | {"seed": 0}
         super().__init__(value)
         self.texts = None if texts is None else list(texts)
+        self.labels = None if labels is None else list(labels)
         self.groups = groups
         self._costs: dict[tuple, costs.Cost | str | None] = {}
         self._compared: dict[str, costs.Cost | str] | None = None
         self.choose(model=model, **settings)
-        self._asked = False
+        self._measure_wanted = False
 
     def choose(self, **changes) -> None:
         """Change all that is named, or nothing.
@@ -62,7 +63,7 @@ class ModelPicker(Picker):
             if new["model"] in models.CATALOGUE and new["model"] not in self.names():
                 raise unknown("model here called", new["model"], self.names())
         if new != self.value:
-            self._asked = True
+            self._measure_wanted = True
             self.set_trait("value", new)
 
     def names(self) -> list[str]:
@@ -72,7 +73,7 @@ class ModelPicker(Picker):
 
     def settings(self) -> dict:
         """The chosen settings that the chosen model takes."""
-        takes = calibration.takes(self.value["model"])
+        takes = models.settings_of(self.value["model"])
         chosen = {k: v for k, v in self.value.items() if k in takes and v is not None}
         return {k: round(v) if takes[k].annotation is int else v for k, v in chosen.items()}
 
@@ -81,9 +82,9 @@ class ModelPicker(Picker):
         return models.build(self.value["model"], **self.settings() | more)
 
     def cost(self) -> costs.Cost | str | None:
-        """What the choice costs on `texts`; a sentence if that cannot be told, None before.
+        """What the choice costs on `texts`; a sentence if unknown, None while it is measured.
 
-        Nothing is measured before a person has asked or chosen: Run All must not wait for it.
+        Nothing is measured before a person presses a button or chooses: Run All must not wait.
         """
         if self.texts is None:
             return "give the picker texts= to see it"
@@ -91,8 +92,8 @@ class ModelPicker(Picker):
         given = {k: settings[k] for k in ("strategy", "epochs", "max_length") if k in settings}
         key = (self.value["model"], *given.items())
         if key not in self._costs:
-            if not (self._asked or calibration.known(key[0], **given)):
-                return "not measured on this machine yet: press Measure"
+            if not self._measure_wanted:
+                return "not measured yet: press Measure"
             self._costs[key] = None
             _import_all()
             self.begin(lambda: self._estimate(key, given))
@@ -100,7 +101,7 @@ class ModelPicker(Picker):
 
     def measure(self) -> None:
         """Measure what the choice costs, where that is not known yet."""
-        self._asked = True
+        self._measure_wanted = True
         self.revise()
 
     def compare(self) -> None:
@@ -123,19 +124,20 @@ class ModelPicker(Picker):
         return {"text/html": model_view.facts(self, cost=""), "text/plain": f"Model: {words}"}
 
     def _estimate(self, key: tuple, given: dict) -> None:
-        self._costs[key] = _told(lambda: costs.estimate(key[0], self.texts, **given))
+        self._costs[key] = self._cost_of(key[0], given)
         self.revise()
 
     def _estimate_all(self) -> None:
-        def each():
-            for name in calibration.calibrate(self.names()):
-                self._compared[name] = _told(lambda: costs.estimate(name, self.texts or ()))  # noqa: B023
-                self.revise()
+        for name in self.names():
+            self._compared[name] = self._cost_of(name, {})
+            self.revise()
 
-        trouble = _told(each)
-        for name in self.names() if trouble else ():
-            self._compared.setdefault(name, trouble)
-        self.revise()
+    def _cost_of(self, name: str, given: dict) -> costs.Cost | str:
+        """The cost, or in words why it could not be measured."""
+        try:
+            return costs.estimate(name, self.texts or (), self.labels, **given)
+        except Exception as error:
+            return base.error_message(error)
 
 
 def _checked(name: str, value):
@@ -160,11 +162,3 @@ def _import_all() -> None:
     """
     import torch  # noqa: F401
     import transformers  # noqa: F401
-
-
-def _told(work: Callable):
-    """What `work` returns, or in words why it could not."""
-    try:
-        return work()
-    except Exception as error:
-        return base.error_message(error)

@@ -6,16 +6,16 @@ import pandas as pd
 
 from workbench import models
 from workbench.errors import UserError
-from workbench.models import calibration, costs
+from workbench.models import costs
 from workbench.widgets import base, keys
 from workbench.widgets.tables import table
 
 STRATEGIES = {
-    "full": "all weights move: the most accurate with enough labels, and the slowest",
-    "frozen": "no weight of the encoder moves; a linear rule on its vectors: the quickest",
-    "upper": "the upper half of the layers moves; the lower half is computed only once",
-    "gradual": "first the head moves, then layer after layer, at last all",
-    "lora": "small adapters move in place of the weights: less memory, larger steps",
+    "full": "all weights are trainable: the most accurate with enough labels, and the slowest",
+    "frozen": "the encoder is not trained; logistic regression on its vectors: the quickest",
+    "upper": "the upper half of the layers is trainable; the lower half is computed only once",
+    "gradual": "first the head is trainable, then layer after layer, at last all",
+    "lora": "small adapters are trained in place of the weights: less memory, larger steps",
 }
 RATES = [m * 10.0**e for e in range(-6, -1) for m in (1, 2, 5)] + [0.1]
 WIDE = {"description_width": "110px"}
@@ -24,7 +24,7 @@ WIDE = {"description_width": "110px"}
 def view(picker):
     """Controls, facts and the comparison, in step with the picker and with its other views."""
     w, controls = base.toolkit(), _controls(picker)
-    told, explained, known, compared = (w.HTML() for _ in range(4))
+    status, explained, known, compared = (w.HTML() for _ in range(4))
     measure = w.Button(
         description="Measure", tooltip="Time and memory of this choice: seconds, once"
     )
@@ -49,20 +49,20 @@ def view(picker):
         try:
             picker.choose(**{"model" if name == "other" else name: value})
             said = f"'{value}' can be used." if name == "other" else ""
-            told.value = base.status_line(said, "good") if said else ""
+            status.value = base.status_line(said, "good") if said else ""
         except UserError as error:
-            told.value = base.status_line(str(error), "bad")
+            status.value = base.status_line(str(error), "bad")
             refresh()
 
     for name, control in controls.items():
         control.observe(lambda change, name=name: changed(name, change), names="value")
     measure.on_click(lambda _: picker.measure())
     compare.on_click(lambda _: picker.compare())
-    picker.observe(base.guarded(refresh, told))
+    picker.observe(base.guarded(refresh, status))
     refresh()
     row = {"flex_flow": "row wrap"}
     return keys.capture(w.VBox([
-        w.HBox([controls["model"], controls["other"]], layout=row), told,
+        w.HBox([controls["model"], controls["other"]], layout=row), status,
         w.HBox([controls["strategy"], explained], layout=row),
         w.HBox([controls[n] for n in ("epochs", "learning_rate")], layout=row),
         w.HBox([controls[n] for n in ("max_length", "seed")], layout=row),
@@ -76,7 +76,7 @@ def facts(picker, cost: str | None = None) -> str:
     entry = models.CATALOGUE.get(name)
     about = _of_entry(entry) if entry else _of_checkpoint(name)
     rows = {"model": f"{name}: {about['suits']}", "size": about["size"]}
-    takes, settings = calibration.takes(name), picker.settings()
+    takes, settings = models.settings_of(name), picker.settings()
     chosen = [
         f"{key.replace('_', ' ')} {settings.get(key) or own(name, key)}"
         for key in list(picker.value)[1:]
@@ -112,7 +112,7 @@ def comparison(picker) -> str:
 
 def own(name: str, setting: str) -> str:
     """The model's own value of a setting, in words."""
-    default = calibration.takes(name)[setting].default
+    default = models.settings_of(name)[setting].default
     return str(default) if setting == "seed" else "own" if default is None else f"{default} (own)"
 
 
@@ -152,7 +152,7 @@ def _controls(picker) -> dict:
 
 
 def _show_state(picker, controls: dict) -> None:
-    value, takes = picker.value, calibration.takes(picker.value["model"])
+    value, takes = picker.value, models.settings_of(picker.value["model"])
     options = [(f"{models.CATALOGUE[name].group} · {name}", name) for name in picker.names()]
     if value["model"] not in models.CATALOGUE:
         options.append((f"pretrained · {value['model']}", value["model"]))
@@ -172,7 +172,7 @@ def _rates(chosen: float) -> list[tuple[str, float]]:
 
 
 def _explanation(picker) -> str:
-    if "strategy" not in calibration.takes(picker.value["model"]):
+    if "strategy" not in models.settings_of(picker.value["model"]):
         return base.status_line("This model has no strategy to choose.")
     return base.status_line(STRATEGIES[picker.value["strategy"]])
 
@@ -181,7 +181,8 @@ def _of_entry(entry: models.Entry) -> dict:
     languages = "any language" if entry.languages == "any" else entry.languages
     return {
         "suits": f"{entry.about} ({entry.group})",
-        "size": f"{entry.size}{' parameters' if entry.size[-1] == 'M' else ''}; {languages}; here",
+        "size": f"{entry.size}{' parameters' if entry.size[-1] == 'M' else ''}; {languages}; "
+        f"{'here' if entry.here else 'to be installed'}",
     }
 
 
