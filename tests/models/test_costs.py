@@ -67,8 +67,9 @@ def test_epochs_of_an_encoder_beyond_two_are_extrapolated(monkeypatch):
     assert measure("minilm", epochs=6, strategy="frozen") == pytest.approx(0.5 + 600)
 
 
-def test_a_disturbed_fit_makes_no_cost_negative():
-    assert costs._line([(16, 2.0), (64, 1.0)], 1)(10_000) == 1.0
+def test_a_disturbed_fit_still_knows_that_texts_cost():
+    assert costs._line([(16, 2.0), (64, 1.0)], 1)(128) == 1.5
+    assert costs._line([(16, 1.0, 20.0), (64, 2.0, 10.0)], 2)(128) == 10.0, "memory stays"
     assert costs._line([(20, 2.0)], 1)(20) == 2.0
 
 

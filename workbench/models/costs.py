@@ -244,10 +244,13 @@ def _fit(model, sample, number: int = 0) -> float:
 
 
 def _line(points: list[tuple], column: int):
-    """The line through the last two points that never falls."""
+    """The line through the last two points; it never falls."""
     n, value = points[-1][0], points[-1][column]
     before, lower = (points[-2][0], points[-2][column]) if len(points) > 1 else (0, 0.0)
     slope = max(0.0, (value - lower) / max(1, n - before))
+    if column == 1:
+        # What does not grow is at most half of the time: else the smaller fit was disturbed.
+        slope = max(slope, value / n / 2)
     return lambda at: value + slope * (at - n)
 
 
