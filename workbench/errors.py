@@ -54,3 +54,8 @@ def unknown(kind: str, name: object, valid: Iterable[str]) -> UserError:
     hint = f" did you mean '{near[0]}'?" if near else ""
     listed = ", ".join(near + others) or "none"
     return UserError(f"There is no {kind} '{name}';{hint} Valid: {listed}.")
+
+
+def first_line(error: Exception) -> str:
+    """What a library's error says, short enough to stand in a sentence of ours."""
+    return str(error).strip().partition("\n")[0][:160].rstrip(".")

@@ -129,12 +129,18 @@ class TextClassifier(TorchClassifier):
 
         transformers.set_seed(self.seed)
         self._tokenizer = encoders.tokenizer(encoder)
-        self._model = encoders.load(
-            encoder, "SequenceClassification", num_labels=len(self.classes_),
+        config = encoders.configuration(
+            encoder, num_labels=len(self.classes_),
             id2label={i: str(c) for i, c in enumerate(self.classes_)},
             label2id={str(c): i for i, c in enumerate(self.classes_)},
-            pad_token_id=self._tokenizer.pad_token_id, ignore_mismatched_sizes=True,
-            **speed.for_training(encoders.configuration(encoder)),
+        )  # fmt: skip
+        settings = speed.for_training(config) | {"pad_token_id": self._tokenizer.pad_token_id}
+        attention = settings.pop("attn_implementation", None)
+        # What reads text may have a configuration of its own inside (Gemma 3).
+        config.get_text_config().update(settings)
+        self._model = encoders.load(
+            encoder, "SequenceClassification", config=config, ignore_mismatched_sizes=True,
+            attn_implementation=attention,
         )  # fmt: skip
 
     def _encoded(self, texts: Sequence[str], codes=None) -> Encoded:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from workbench.data import hub
-from workbench.errors import UserError
+from workbench.errors import UserError, first_line
 from workbench.training.batches import Encoded, token_ids
 from workbench.training.isolation import quiet
 
@@ -115,11 +115,11 @@ def require(name: str | Path) -> None:
     configuration(name)
 
 
-def configuration(name: str | Path):
-    """The configuration of an encoder, without its weights."""
+def configuration(name: str | Path, **settings):
+    """The configuration of an encoder, without its weights; `settings` change its values."""
     import transformers
 
-    return _from_pretrained(transformers.AutoConfig, name)
+    return _from_pretrained(transformers.AutoConfig, name, **settings)
 
 
 def longest(model, wanted: int) -> int:
@@ -135,10 +135,17 @@ def longest(model, wanted: int) -> int:
 def encoded(model, tokenizer, texts: Sequence[str], max_length: int, labels=None) -> Encoded:
     """`texts` as `model` wants its batches: how long, padded where, with a mask or without."""
     length, config = longest(model, max_length), model.config.get_text_config()
-    rows, truncated = token_ids(tokenizer, texts, length)
+    try:
+        rows, truncated = token_ids(tokenizer, texts, length)
+    except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        raise UserError(
+            f"The tokenizer of a model of the kind '{config.model_type}' cannot read plain texts, "
+            f"choose another model: {first_line(error)}."
+        ) from error
     mask = "attention_mask" in inspect.signature(model.forward).parameters
     # Where nothing can tell padding from text (FNet), every text meets the same amount of it.
-    multiple = getattr(config, "downsampling_rate", 1) if mask else length
+    pooled = 2 ** len(getattr(config, "block_sizes", ()))  # Funnel halves the text block by block
+    multiple = getattr(config, "downsampling_rate", pooled) if mask else length
     return Encoded(
         rows, tokenizer.pad_token_id, labels, truncated, multiple=multiple, mask=mask,
         left=getattr(config, "summary_type", None) == "last",
@@ -237,10 +244,11 @@ def _from_pretrained(loader, name: str | Path, **settings):
         hub.offline()
     try:
         return loader.from_pretrained(path, trust_remote_code=False, **settings)
-    except (OSError, ValueError, KeyError) as error:
-        if Path(path).is_dir():
-            reason = str(error).strip().splitlines()[0][:160]
-            raise UserError(f"The checkpoint in '{name}' cannot be loaded: {reason}.") from error
+    except Exception as error:  # whatever a broken or strange checkpoint makes transformers raise
+        if Path(path).is_dir() or not isinstance(error, (OSError, ValueError)):
+            raise UserError(
+                f"The checkpoint in '{name}' cannot be loaded: {first_line(error)}."
+            ) from error
         raise UserError(
             f"There is no encoder '{name}' here, and it could not be fetched from the hub; without "
             f"a network use '{BUNDLED}' or the folder of a saved model."

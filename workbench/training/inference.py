@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from workbench.training import speed, stopping
+from workbench.errors import UserError, first_line
+from workbench.training import devices, speed, stopping
 from workbench.training.batches import Encoded, by_length
 
 
@@ -21,6 +22,36 @@ def precision(wanted: str = "auto") -> str:
     units = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     found = (getattr(torch.cpu, name, lambda: False)() for name in units)
     return "bf16" if any(found) else "fp32"
+
+
+def usable_precision(model, batch: dict, wanted: str = "auto") -> str:
+    """`precision`, or fp32 where a model fails in bf16 and nothing else was wanted.
+
+    One step on a small batch tells, before any work is done.
+
+    Raises
+    ------
+    UserError : the model fails at all, as those do that want pictures beside the text.
+    """
+    found = precision(wanted)
+    for candidate in dict.fromkeys([found, "fp32"] if wanted == "auto" else [found]):
+        device = next(model.parameters()).device.type
+        model.train()
+        try:
+            with torch.autocast(device, torch.bfloat16, candidate == "bf16"):
+                model(**batch).logits.sum().backward()
+            return candidate
+        except Exception as error:  # whatever an architecture raises
+            failure = error
+        finally:
+            model.zero_grad(set_to_none=True)
+    if devices.is_out_of_memory(failure):
+        return found  # the training has an answer to it
+    name = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+    raise UserError(
+        f"A model of the kind '{name}' cannot be trained on plain texts here, choose another: "
+        f"{type(failure).__name__}: {first_line(failure)}."
+    ) from failure
 
 
 def forward_batches(
@@ -40,11 +71,22 @@ def forward_batches(
         for batch in by_length(rows.length):
             stopping.raise_if_stopped()
             inputs = {k: v.to(device) for k, v in rows.__getitems__(batch).items() if k != "labels"}
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, bf16):
-                output = (forward or model)(**inputs)
+            try:
+                output = _forward(forward or model, inputs, bf16)
+            except RuntimeError:
+                if wanted != "auto" or not bf16:
+                    raise
+                bf16 = False  # see `usable_precision`
+                output = _forward(forward or model, inputs, bf16)
             yield batch, output
     finally:
         model.train(was_training)
+
+
+def _forward(function: Callable, inputs: dict, bf16: bool):
+    device = inputs["input_ids"].device.type
+    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, bf16):
+        return function(**inputs)
 
 
 def logits(model, rows: Encoded, wanted: str = "auto") -> np.ndarray:

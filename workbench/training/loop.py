@@ -63,10 +63,14 @@ def fit(
         speed.cpu_speedups(model, data, settings.seed) as dropout,
     ):
         output = checkpoints.folder or _tracker_folder(settings) or scratch
+        batch = prepare(train.__getitems__(np.argsort(train.length)[:2]), 0)
+        batch.pop("labels")
+        precision = inference.usable_precision(model, batch, settings.precision)
         trainer = Trainer(
             model=model, train_dataset=train, eval_dataset=validation,
             data_collator=_same,
-            args=_arguments(settings, learning_rate, len(train), validation is not None, output),
+            args=_arguments(settings, learning_rate, len(train), validation is not None, output,
+                            precision == "bf16"),
             compute_loss_func=losses.cross_entropy_loss(class_weights, settings.label_smoothing),
             callbacks=[callbacks.LogHistory(history, first_stage), best,
                        callbacks.SaveWhenDue(checkpoints), *trainer_callbacks],
@@ -83,7 +87,7 @@ def fit(
     model.eval()
     return {
         **train.counts(), **parameter_counts(model),
-        "precision": inference.precision(settings.precision),
+        "precision": precision,
         "batch_size": trainer.args.train_batch_size, "batch_pieces": trainer.pieces,
         "stopped": stopped, "steps": trainer.state.global_step,
         "kept_step": best_step or trainer.state.global_step,
@@ -95,7 +99,9 @@ def _same(batch: dict) -> dict:
     return batch
 
 
-def _arguments(settings, learning_rate: float, texts: int, validated: bool, folder) -> Arguments:
+def _arguments(
+    settings, learning_rate: float, texts: int, validated: bool, folder, bf16: bool
+) -> Arguments:
     size = settings.batch_size or default_batch_size(texts)
     steps = max(1, int(np.ceil(texts / size) * settings.epochs))
     return Arguments(
@@ -103,7 +109,7 @@ def _arguments(settings, learning_rate: float, texts: int, validated: bool, fold
         per_device_train_batch_size=size, warmup_steps=int(settings.warmup * steps),
         learning_rate=learning_rate, lr_scheduler_type=SCHEDULES[settings.schedule],
         max_grad_norm=settings.max_grad_norm or 0.0,
-        bf16=inference.precision(settings.precision) == "bf16", use_cpu=not devices.has_gpu(),
+        bf16=bf16, use_cpu=not devices.has_gpu(),
         logging_steps=max(1, steps // 50), logging_nan_inf_filter=False,
         eval_strategy="epoch" if validated else "no", save_strategy="no", save_total_limit=2,
         report_to=settings.report_to, disable_tqdm=True, seed=settings.seed,

@@ -41,7 +41,7 @@ def for_training(config) -> dict:
     if devices.has_gpu():
         return {}
     known = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
-    found = {name: 0.0 for name in known if hasattr(config, name)}
+    found = {name: 0.0 for name in known if hasattr(config.get_text_config(), name)}
     return {**found, "attn_implementation": "eager"}
 
 
@@ -112,7 +112,10 @@ def pruned_vocabulary(model: nn.Module, data: Sequence[Encoded]) -> Iterator[Non
     Half of a small encoder is this table, and its gradient and the optimiser's two moments are
     dense. Words that do not occur get no gradient; here they are spared the weight decay as well.
     """
-    table, used = model.get_input_embeddings(), _used_ids(model.config, data)
+    try:
+        table, used = model.get_input_embeddings(), _used_ids(model.config, data)
+    except NotImplementedError:  # CANINE hashes letters
+        table, used = None, []
     plain = type(table) is nn.Embedding and table.weight.requires_grad
     if not plain or len(used) > 0.9 * table.num_embeddings or used[-1] >= table.num_embeddings:
         yield
