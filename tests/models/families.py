@@ -70,12 +70,17 @@ def tokenizer() -> transformers.PreTrainedTokenizerFast:
     return transformers.PreTrainedTokenizerFast(tokenizer_object=words, **SPECIAL)
 
 
-def make(family: str, folder: Path) -> str:
-    """Write a classifier of the architecture `family`, with random weights, to `folder`."""
+def classifier(family: str):
+    """A classifier of the architecture `family` with random weights."""
     config = transformers.CONFIG_MAPPING[family]
     config = config(**_small(config(), _OWN.get(family, {})))
     torch.manual_seed(0)
-    getattr(transformers, FAMILIES[family])(config).save_pretrained(folder)
+    return getattr(transformers, FAMILIES[family])(config).eval()
+
+
+def make(family: str, folder: Path) -> str:
+    """Write a classifier of the architecture `family`, with random weights, to `folder`."""
+    classifier(family).save_pretrained(folder)
     letters = {"canine": transformers.CanineTokenizer}
     letters.get(family, tokenizer)().save_pretrained(folder)
     return str(folder)

@@ -7,7 +7,7 @@ import torch
 from tests.models.test_encoder_classifier import LABELS, QUICK, TEXTS
 from workbench.models import encoders
 from workbench.models.encoder_classifier import TextClassifier
-from workbench.training import inference, strategies
+from workbench.training import inference, strategies, upper_layers
 
 FAMILIES = ["bert", "roberta", "gpt2"]
 
@@ -53,7 +53,7 @@ def test_stored_hidden_states_give_the_logits_of_the_whole_model(checkpoint, fam
     model = TextClassifier(str(checkpoint(family)), precision="fp32", **QUICK).fit(TEXTS, LABELS)
     rows = model._encoded(TEXTS, np.zeros(len(TEXTS), int))
     whole = inference.logits(model._model, rows, "fp32")
-    upper = strategies.UpperLayers(model._model, 1)
+    upper = upper_layers.UpperLayers(model._model, 1)
     upper.precompute(rows, "fp32")
     spread = np.ptp(whole, axis=0).min()
     assert np.allclose(inference.logits(upper, rows, "fp32"), whole, atol=0.05 * spread)

@@ -149,7 +149,7 @@ class TextClassifier(TorchClassifier):
     def _train(self, train: Encoded, held_out: Encoded | None, weights) -> tuple:
         """The trained classifier and what is to be reported of its training."""
         from workbench import training
-        from workbench.training import strategies
+        from workbench.training import strategies, upper_layers
 
         model, callbacks = self._model, []
         if self.reinit_layers:
@@ -158,7 +158,7 @@ class TextClassifier(TorchClassifier):
         learning_rate = self.learning_rate or training.default_learning_rate(model)
         trained = model
         if self.strategy == "upper":
-            trained = strategies.UpperLayers(model, self.frozen_layers)
+            trained = upper_layers.UpperLayers(model, self.frozen_layers)
             for rows in filter(None, (train, held_out)):
                 trained.precompute(rows, self.precision)
         elif self.strategy == "gradual":

@@ -36,7 +36,7 @@ class History(list):
     report = log  # its name of before, which people's notebooks call
 
     def column(self, name: str) -> tuple[list[float], list[float]]:
-        """Steps and values of the rows that hold `name`, in the order of reporting."""
+        """Steps and values of the rows that hold `name`, in the order of logging."""
         rows = [row for row in self if name in row]
         return [row["step"] for row in rows], [row[name] for row in rows]
 
@@ -44,17 +44,16 @@ class History(list):
         """What the curves say, in a sentence, by rules that anybody can check.
 
         Diverging: a loss that is NaN or infinite, or a training loss (mean of the last five rows)
-        that stands above its lowest by more than half of what it had gained and a tenth of where it
-        began. Overfitting: the
-        validation loss is more than 2% above its lowest, while the training loss went on falling.
-        Still improving: the last validation loss is the lowest and at least 1% below the one
-        before. Without validation, the last third of the training loss is set against the middle
-        third in the same way; overfitting cannot be seen then.
+        that lies above its lowest by more than half of what it had come down, plus a tenth of where
+        it began. Overfitting: the validation loss is more than 2% above its lowest, while the
+        training loss went on falling. Still improving: the last validation loss is the lowest and
+        at least 1% below the one before. Without validation, the last third of the training loss is
+        set against the middle third in the same way; overfitting cannot be seen then.
         """
         kind = "loss" if any("loss" in row for row in self) else "mlm_loss"
         steps, losses = self.column(kind)
         if None in losses:
-            return "Diverging: the loss is NaN. Try a tenth of the learning rate."
+            return "Diverging: the loss is NaN or infinite. Try a tenth of the learning rate."
         if len(losses) < 2:
             return "Too early to tell."
         smooth = [sum(part) / len(part) for i in range(len(losses))

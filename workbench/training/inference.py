@@ -49,7 +49,7 @@ def usable_precision(model, batch: dict, wanted: str = "auto") -> str:
         return found  # the training has an answer to it
     name = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
     raise UserError(
-        f"A model of the kind '{name}' cannot be trained on plain texts here, choose another: "
+        f"A model of the kind '{name}' cannot be trained in this way, choose another: "
         f"{type(failure).__name__}: {first_line(failure)}."
     ) from failure
 

@@ -2,54 +2,48 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-import torch
 import transformers
 from torch import nn
 
 from workbench.errors import UserError
-from workbench.training import inference
-from workbench.training.batches import Encoded
 
 
 def layers(model) -> list[list[str]]:
     """Names of the modules of each layer, from the lowest layer to the top.
 
-    A layer is one module in most families, several side by side in some (XLM); the layers of an
-    encoder come before those of its decoder (BART).
+    A layer is one module in most architectures, several side by side in some (XLM); the layers of
+    an encoder come before those of its decoder (BART).
 
     Raises
     ------
     UserError : there is no stack of at least two layers (ALBERT shares one), or no head apart
         from the encoder.
     """
-    found, last = [], None
-    prefix = _base_prefix(model)
-    for name, module in model.base_model.named_modules(prefix=prefix):
-        parent, _, _ = name.rpartition(".")
-        nested = last is not None and name.startswith(tuple(f"{n}." for n in last[1]))
-        if not isinstance(module, nn.ModuleList) or len(module) < 2 or nested:
+    stacks: dict[str, list[list[str]]] = {}  # one for each parent of lists of layers
+    lists: list[str] = []
+    for name, module in model.base_model.named_modules(prefix=_base_name(model)):
+        inside = name.startswith(tuple(f"{outer}." for outer in lists))
+        if not isinstance(module, nn.ModuleList) or len(module) < 2 or inside:
             continue
-        if last is not None and last[0] == parent:
-            if len(module) == len(found) - last[2]:
-                last[1].append(name)
-                for i, names in enumerate(found[last[2] :]):
-                    names.append(f"{name}.{i}")
+        if isinstance(module[0], nn.Embedding):  # MarkupLM has one for each level of a page
             continue
-        last = (parent, [name], len(found))
-        found += [[f"{name}.{i}"] for i in range(len(module))]
-    if not found:
+        lists.append(name)
+        stack = stacks.setdefault(name.rpartition(".")[0], [[] for _ in module])
+        for layer, i in zip(stack, range(len(module)), strict=False):
+            layer.append(f"{name}.{i}")
+    if not stacks:
         raise UserError(f"{type(model).__name__} has no stack of layers to choose from.")
-    return found
+    return [layer for stack in stacks.values() for layer in stack]
 
 
-def _base_prefix(model) -> str:
-    base = next((n for n, module in model.named_children() if module is model.base_model), None)
-    if base is None:
+def _base_name(model) -> str:
+    names = [name for name, module in model.named_children() if module is model.base_model]
+    # Perceiver classifies inside of its base model.
+    if not names or not any(n.split(".")[0] != names[0] for n, _ in model.named_parameters()):
         raise UserError(f"{type(model).__name__} has no head apart from its encoder.")
-    return base
+    return names[0]
 
 
 def depths(model) -> dict[str, int]:
@@ -57,14 +51,14 @@ def depths(model) -> dict[str, int]:
 
     The head is what is not in ``base_model``, and the pooler, which only the head reads.
     """
-    stack, prefix = layers(model), _base_prefix(model)
+    stack, base = layers(model), _base_name(model)
     depth_of = {name: i for i, names in enumerate(stack, 1) for name in names}
     found, reached = {}, 0
     for name, _ in model.named_parameters():
         parts = name.split(".")
         owners = (".".join(parts[:i]) for i in range(1, len(parts)))
         layer = next((depth_of[owner] for owner in owners if owner in depth_of), None)
-        if parts[0] != prefix or "pooler" in parts:
+        if parts[0] != base or "pooler" in parts:
             found[name] = len(stack) + 1
         elif layer is not None:
             found[name] = reached = layer
@@ -142,127 +136,6 @@ class Gradual(transformers.TrainerCallback):
         freeze_below(self.model, math.ceil((self.layers + 1) * (1 - share)))
 
 
-class UpperLayers(nn.Module):
-    """The trainable upper layers of a classifier; what enters them is computed once, and stored.
-
-    Parameters
-    ----------
-    model : a sequence classifier of `transformers`.
-    frozen : how many layers below stay as they are, with the embeddings; half by default.
-
-    Raises
-    ------
-    UserError : the model does not hand hidden states from layer to layer, or has fewer layers.
-    """
-
-    def __init__(self, model, frozen: int | None = None) -> None:
-        super().__init__()
-        stack = layers(model)
-        parents = {name.rpartition(".")[0] for names in stack for name in names}
-        frozen = len(stack) // 2 if frozen is None else frozen
-        if not 0 <= frozen < len(stack):
-            raise UserError(
-                f"frozen_layers is {frozen}, but of {len(stack)} layers 0 to {len(stack) - 1} can "
-                "be frozen."
-            )
-        if len(parents) > 1:
-            raise self._refusal(model)
-        freeze_below(model, frozen + 1)
-        self.model, self._frozen = model, frozen
-        # In a list, because it is registered as a part of the model already.
-        self._stack = [model.get_submodule(parents.pop())]
-
-    @staticmethod
-    def _refusal(model) -> UserError:
-        return UserError(
-            f"strategy='upper' needs a plain stack of layers, which {type(model).__name__} has "
-            "not: choose 'full', 'gradual' or 'lora'."
-        )
-
-    def forward(self, hidden_states: torch.Tensor, **inputs: torch.Tensor):
-        """Output of the classifier for `hidden_states` that enter the lowest trainable layer."""
-
-        def replace(_, args: tuple, kwargs: dict) -> tuple:
-            if args:
-                return (hidden_states.to(args[0].dtype), *args[1:]), kwargs
-            given = hidden_states.to(kwargs["hidden_states"].dtype)
-            return args, kwargs | {"hidden_states": given}
-
-        stack = self._stack[0]
-        hook = stack[self._frozen].register_forward_pre_hook(replace, with_kwargs=True)
-        try:
-            with _passing_through(stack, self._frozen):
-                return self.model(**inputs)
-        finally:
-            hook.remove()
-
-    def precompute(self, rows: Encoded, precision: str) -> None:
-        """Store what the frozen layers make of every text: float16, flat like the ids."""
-        self._try(rows)
-        stored = None
-        for batch, found in inference.forward_batches(self.model, rows, precision, self._lower):
-            tokens = found.half().cpu()[torch.from_numpy(rows.is_token(batch))]
-            if stored is None:
-                stored = torch.empty(len(rows.ids), tokens.shape[1], dtype=torch.float16)
-            stored[rows.flat_indices(batch)] = tokens
-        rows.hidden_states = stored
-
-    @torch.no_grad()
-    def _try(self, rows: Encoded) -> None:
-        """Refuse an architecture whose layers are fed with more than hidden states."""
-        device = next(self.model.parameters()).device
-        batch = {k: v.to(device) for k, v in rows.__getitems__(range(min(2, len(rows)))).items()}
-        batch.pop("labels", None)
-        self.model.eval()
-        try:
-            found = self(self._lower(**batch), **batch).logits
-            same = torch.allclose(found, self.model(**batch).logits, rtol=1e-3, atol=1e-5)
-        except (TypeError, ValueError, RuntimeError, KeyError, IndexError, AttributeError):
-            same = False
-        if not same:
-            raise self._refusal(self.model)
-
-    def _lower(self, **inputs: torch.Tensor) -> torch.Tensor:
-        """Hidden states that enter the lowest trainable layer."""
-        caught = []
-
-        def catch(_, args: tuple, kwargs: dict) -> None:
-            caught.append(args[0] if args else kwargs["hidden_states"])
-            raise _Caught
-
-        hook = self._stack[0][self._frozen].register_forward_pre_hook(catch, with_kwargs=True)
-        try:
-            self.model.base_model(**inputs)
-        except _Caught:
-            return caught[0]
-        finally:
-            hook.remove()
-
-
-class _Caught(Exception):
-    """The hidden states that are wanted have been seen: the layers above need not run."""
-
-
-class _PassThrough(nn.Module):
-    """Stands where a layer was and hands on its input, in the form in which layers answer."""
-
-    def forward(self, hidden_states: torch.Tensor, *_, **__) -> torch.Tensor:
-        return hidden_states
-
-
-@contextmanager
-def _passing_through(stack: nn.ModuleList, count: int) -> Iterator[None]:
-    """The lowest `count` layers compute nothing; the others keep their numbers and names."""
-    lower = list(stack)[:count]
-    for i in range(count):
-        stack[i] = _PassThrough()
-    try:
-        yield
-    finally:
-        for i, layer in enumerate(lower):
-            stack[i] = layer
-
-
 def with_adapters(model, rank: int):
     """Low-rank adapters on the encoder's linear layers (LoRA, Hu et al. 2022); the head is trained.
 
@@ -272,13 +145,15 @@ def with_adapters(model, rank: int):
     import peft
     from transformers.pytorch_utils import Conv1D
 
-    prefix = _base_prefix(model)
+    base = _base_name(model)
     linear = {
         name: type(module)
-        for name, module in model.base_model.named_modules(prefix=prefix)
+        for name, module in model.base_model.named_modules(prefix=base)
         if isinstance(module, (nn.Linear, Conv1D))
     }
-    head = [p for name, p in model.named_parameters() if name.split(".")[0] != prefix]
+    if not linear:
+        raise UserError(f"{type(model).__name__} has no linear layers to put adapters on.")
+    head = [p for name, p in model.named_parameters() if name.split(".")[0] != base]
     settings = peft.LoraConfig(
         r=rank, lora_alpha=2 * rank, target_modules=list(linear),
         fan_in_fan_out=Conv1D in linear.values(),
