@@ -118,3 +118,13 @@ def test_reinitialised_layers_forget_and_the_others_do_not(checkpoint, family):
     far = {k for k in before if k in after and not torch.allclose(before[k], after[k], atol=1e-3)}
     assert far
     assert all(".1." in name or name.startswith("pooler") for name in far)
+
+
+def test_an_encoder_without_a_head_has_depths_too(checkpoint):
+    encoder = encoders.load(checkpoint("bert"))
+    found = strategies.depths(encoder)
+    assert found["embeddings.word_embeddings.weight"] == 0
+    assert found["encoder.layer.1.output.dense.weight"] == 2
+    assert {name for name, depth in found.items() if depth == 3} == {
+        "pooler.dense.weight", "pooler.dense.bias",
+    }  # fmt: skip

@@ -39,6 +39,9 @@ def layers(model) -> list[list[str]]:
 
 
 def _base_name(model) -> str:
+    """The attribute of a classifier that is its encoder; empty for an encoder without a head."""
+    if model.base_model is model and not type(model).__name__.endswith("Classification"):
+        return ""
     names = [name for name, module in model.named_children() if module is model.base_model]
     # Perceiver classifies inside of its base model.
     if not names or not any(n.split(".")[0] != names[0] for n, _ in model.named_parameters()):
@@ -58,7 +61,7 @@ def depths(model) -> dict[str, int]:
         parts = name.split(".")
         owners = (".".join(parts[:i]) for i in range(1, len(parts)))
         layer = next((depth_of[owner] for owner in owners if owner in depth_of), None)
-        if parts[0] != base or "pooler" in parts:
+        if (base and parts[0] != base) or "pooler" in parts:
             found[name] = len(stack) + 1
         elif layer is not None:
             found[name] = reached = layer
