@@ -108,6 +108,22 @@ def test_each_room_imports_only_from_those_before_it():
             assert package != "workbench" or not {*rest[:1]} & {*later}, f"{path}: {name}"
 
 
+def test_modules_and_functions_are_short():
+    """What does not fit on a screen or in a head is cut; docstrings do not count as a body."""
+    long = []
+    for path in (ROOT / "workbench").rglob("*.py"):
+        source = path.read_text()
+        if (lines := source.count("\n")) > 300:
+            long.append(f"{path.name}: {lines} lines")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                doc = node.body[0] if ast.get_docstring(node) else None
+                body = node.end_lineno - node.lineno - (doc.end_lineno - doc.lineno if doc else 0)
+                if body > 40:
+                    long.append(f"{path.name}: {node.name}, {body} lines")
+    assert not long
+
+
 def test_one_importer_each_of_papermill_and_ipywidgets():
     users = {
         package: [p.stem for p in (ROOT / "workbench").rglob("*.py") if package in imported(p)]

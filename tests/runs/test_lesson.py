@@ -1,4 +1,6 @@
 import random
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -71,3 +73,13 @@ def test_a_record_is_a_run_and_a_row_of_the_scores(reviews):
 def test_verdict(right, said, capsys):
     assert lesson.verdict(right, "look again") is bool(right)
     assert capsys.readouterr().out.strip() == said
+
+
+def test_transformers_that_was_imported_before_is_quiet_too():
+    code = (
+        "import transformers; transformers.logging.set_verbosity_warning();"
+        "from workbench import lesson; lesson.start('04', 'smoke');"
+        "print(transformers.logging.get_verbosity() == transformers.logging.ERROR)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

@@ -89,7 +89,7 @@ def run(
     progress : called a few times a second with what is running.
     ended : called with a notebook's name and the results so far whenever one has ended.
     """
-    results, waiting, running = _Results(chosen, out), list(chosen), []
+    results, queue, running = _Results(chosen, out), list(chosen), []
 
     def end(child: Child, outcome: dict) -> None:
         results.add(child, outcome)
@@ -98,12 +98,11 @@ def run(
     with tempfile.TemporaryDirectory(prefix="workbench-") as scratch, _terminable():
         _write_kernel(Path(scratch))
         try:
-            while waiting or running:
+            while queue or running:
                 gone = [child for child in running if child.process.poll() is not None]
                 # The next starts before the page of the last is written: no core stands idle.
-                while waiting and len(running) - len(gone) < jobs:
-                    running.append(_start(waiting[0], chosen, out, Path(scratch), jobs, timeout))
-                    del waiting[0]
+                while queue and len(running) - len(gone) < jobs:
+                    running.append(_start(queue.pop(0), chosen, out, Path(scratch), jobs, timeout))
                 for child in running:
                     child.update()
                 progress([child for child in running if child not in gone])

@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 import warnings
 from functools import cache
 
@@ -79,6 +80,8 @@ def _quieten() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if "transformers" in sys.modules:  # it has read the variable already
+        sys.modules["transformers"].logging.set_verbosity_error()
     # scikit-learn takes many classes of few texts each for numbers to predict, or for a mistake.
     for message in ("The number of unique classes", "The least populated class"):
         warnings.filterwarnings("ignore", message, UserWarning)

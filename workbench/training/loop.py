@@ -63,12 +63,9 @@ def fit(
         speed.cpu_speedups(model, data, settings.seed) as dropout,
     ):
         output = checkpoints.folder or _tracker_folder(settings) or scratch
-        batch = prepare(train.__getitems__(np.argsort(train.length)[:2]), 0)
-        batch.pop("labels")
-        precision = inference.usable_precision(model, batch, settings.precision)
+        precision = _usable_precision(model, train, prepare, settings)
         trainer = Trainer(
-            model=model, train_dataset=train, eval_dataset=validation,
-            data_collator=_same,
+            model=model, train_dataset=train, eval_dataset=validation, data_collator=_same,
             args=_arguments(settings, learning_rate, len(train), validation is not None, output,
                             precision == "bf16"),
             compute_loss_func=losses.cross_entropy_loss(class_weights, settings.label_smoothing),
@@ -86,12 +83,15 @@ def fit(
     checkpoints.remove()
     model.eval()
     return {
-        **train.counts(), **parameter_counts(model),
-        "precision": precision,
-        "batch_size": trainer.args.train_batch_size, "batch_pieces": trainer.pieces,
-        "stopped": stopped, "steps": trainer.state.global_step,
-        "kept_step": best_step or trainer.state.global_step,
+        **train.counts(), **parameter_counts(model), **trainer.facts(), "precision": precision,
+        "stopped": stopped, "kept_step": best_step or trainer.state.global_step,
     }  # fmt: skip
+
+
+def _usable_precision(model, train: Encoded, prepare: Callable, settings) -> str:
+    batch = prepare(train.__getitems__(np.argsort(train.length)[:2]), 0)
+    batch.pop("labels")
+    return inference.usable_precision(model, batch, settings.precision)
 
 
 def _same(batch: dict) -> dict:

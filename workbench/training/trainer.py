@@ -62,6 +62,13 @@ class Trainer(transformers.Trainer):
         self._dropout, self._write_checkpoint = dropout, save
         self.pieces = 1  # into which a batch is cut, where memory is short
 
+    def facts(self) -> dict:
+        """What became of the batches, and how far the training went."""
+        return {
+            "batch_size": self.args.train_batch_size, "batch_pieces": self.pieces,
+            "steps": self.state.global_step,
+        }  # fmt: skip
+
     def run(self, checkpoint: str | None) -> bool:
         """Train; whether it was stopped from outside before the end."""
         try:

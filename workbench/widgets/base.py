@@ -2,7 +2,8 @@
 
 import html
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from traitlets import HasTraits
 
@@ -95,6 +96,16 @@ def status_line(text: str, kind: str = "plain") -> str:
     """One sentence of status, good or bad news in colour and in a sign."""
     sign = {"good": "✓ ", "bad": "✗ ", "plain": ""}[kind]
     return f'<span role="status" style="color:{COLOURS[kind]}">{sign}{escape(text)}</span>'
+
+
+@contextmanager
+def marked(flags: list) -> Iterator[None]:
+    """`flags` is not empty inside: what changes there was not done by a person."""
+    flags.append(True)
+    try:
+        yield
+    finally:
+        flags.pop()
 
 
 def guarded(work: Callable, line) -> Callable:

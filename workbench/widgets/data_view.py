@@ -25,11 +25,8 @@ def view(picker):
     busy = []  # the controls are being set to the state: their changes are no choices
 
     def show_choice(*_):
-        busy.append(True)
-        try:
+        with base.marked(busy):
             _show_state(picker, bundled, columns)
-        finally:
-            busy.pop()
 
     def show_content(*_):
         if picker.dataset is not None:
@@ -40,26 +37,25 @@ def view(picker):
         show_choice()
         status.value = outcome
 
+    def begin(work):
+        picker.begin(lambda: read(work))
+
     def choose(**changes):
         if not busy:
-            picker.begin(lambda: read(lambda: picker.choose(**changes)))
+            begin(lambda: picker.choose(**changes))
 
     bundled.observe(lambda change: change["new"] and choose(source=change["new"]), names="value")
     other.observe(lambda c: c["new"].strip() and choose(source=c["new"].strip()), names="value")
     for name, control in columns.items():
         control.observe(lambda change, name=name: choose(**{name: change["new"]}), names="value")
-    upload = drop_zone(
-        UPLOAD, lambda *file: picker.begin(lambda: read(lambda: picker.upload(*file)))
-    )
+    upload = drop_zone(UPLOAD, lambda *file: begin(lambda: picker.upload(*file)))
     picker.observe(base.guarded(show_choice, status), names=["value", "requested"])
     picker.observe(base.guarded(show_content, status), names="dataset")
     show_content()
     read(lambda: picker.choose())
-    row = {"flex_flow": "row wrap"}
-    return keys.capture(w.VBox([
-        w.HBox([bundled, other], layout=row), upload, status,
-        w.HBox(list(columns.values()), layout=row), content,
-    ]))  # fmt: skip
+    rows = (w.HBox(row, layout={"flex_flow": "row wrap"})
+            for row in ([bundled, other], list(columns.values())))  # fmt: skip
+    return keys.capture(w.VBox([next(rows), upload, status, next(rows), content]))
 
 
 def _outcome(work, status) -> str:

@@ -25,18 +25,12 @@ def view(picker):
     """Controls, facts and the comparison, in step with the picker and with its other views."""
     w, controls = base.toolkit(), _controls(picker)
     status, explained, known, compared = (w.HTML() for _ in range(4))
-    measure = w.Button(
-        description="Measure", tooltip="Time and memory of this choice: seconds, once"
-    )
-    compare = w.Button(description="Compare all", tooltip="Estimate time and memory of every entry")
+    measure, compare = _buttons(w)
     busy = []  # the controls are being set to the state; what they say is no news
 
     def refresh(_=None):
-        busy.append(True)
-        try:
+        with base.marked(busy):
             _show_state(picker, controls)
-        finally:
-            busy.pop()
         explained.value = _explanation(picker)
         known.value = facts(picker)
         compared.value = comparison(picker)
@@ -48,8 +42,8 @@ def view(picker):
             return
         try:
             picker.choose(**{"model" if name == "other" else name: value})
-            said = f"'{value}' can be used." if name == "other" else ""
-            status.value = base.status_line(said, "good") if said else ""
+            good = base.status_line(f"'{value}' can be used.", "good")
+            status.value = good if name == "other" else ""
         except UserError as error:
             status.value = base.status_line(str(error), "bad")
             refresh()
@@ -60,14 +54,22 @@ def view(picker):
     compare.on_click(lambda _: picker.compare())
     picker.observe(base.guarded(refresh, status))
     refresh()
-    row = {"flex_flow": "row wrap"}
-    return keys.capture(w.VBox([
-        w.HBox([controls["model"], controls["other"]], layout=row), status,
-        w.HBox([controls["strategy"], explained], layout=row),
-        w.HBox([controls[n] for n in ("epochs", "learning_rate")], layout=row),
-        w.HBox([controls[n] for n in ("max_length", "seed")], layout=row),
-        known, w.HBox([measure, compare]), compared,
-    ]))  # fmt: skip
+    rows = (
+        w.HBox(row, layout={"flex_flow": "row wrap"})
+        for row in ([controls["model"], controls["other"]], [controls["strategy"], explained],
+                    [controls["epochs"], controls["learning_rate"]],
+                    [controls["max_length"], controls["seed"]])
+    )  # fmt: skip
+    buttons = w.HBox([measure, compare])
+    return keys.capture(w.VBox([next(rows), status, *rows, known, buttons, compared]))
+
+
+def _buttons(w) -> tuple:
+    about = "Time and memory of this choice: seconds, once"
+    return (
+        w.Button(description="Measure", tooltip=about),
+        w.Button(description="Compare all", tooltip="Estimate time and memory of every entry"),
+    )
 
 
 def facts(picker, cost: str | None = None) -> str:
