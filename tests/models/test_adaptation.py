@@ -1,9 +1,11 @@
+import pickle
+
 import numpy as np
 import pytest
 
 from tests.models.test_encoder_classifier import LABELS, QUICK, TEXTS
 from workbench.errors import UserError
-from workbench.models import adaptation, encoders
+from workbench.models import adaptation, encoder_classifier, encoders
 
 TARGET = [
     f"my pan , {w} and {v} ." for w in ("great", "dull", "love", "awful") for v in ("good", "bad")
@@ -60,3 +62,28 @@ def test_a_decoder_cannot_fill_in_masks(checkpoint):
         adaptation.ContinuedPretraining(str(checkpoint("gpt2"))).fit(
             TEXTS, LABELS, unlabeled=TARGET
         )
+
+
+def test_a_frozen_encoder_predicts_with_what_it_was_adapted_to(checkpoint):
+    folder = str(checkpoint("bert"))
+    settings = {**QUICK, "strategy": "frozen", "pretraining_epochs": 3}
+    adapted = adaptation.ContinuedPretraining(folder, pretraining_rate=5e-3, **settings)
+    adapted.fit(TEXTS, LABELS, unlabeled=TARGET)
+    original = encoder_classifier.TextClassifier(folder, **QUICK | {"strategy": "frozen"})
+    moved = adapted.predict_proba(TEXTS) - original.fit(TEXTS, LABELS).predict_proba(TEXTS)
+    assert np.abs(moved).max() > 1e-2
+    vectors = encoders.embed(adapted._tokenizer, adapted._model, TEXTS, 16)
+    assert np.allclose(adapted.predict_proba(TEXTS), adapted._head.predict_proba(vectors))
+    assert not np.allclose(vectors, encoders.encode(TEXTS, folder, 16), atol=1e-2)
+    assert (adapted.predict(TEXTS) == np.array(LABELS)).mean() > 0.9
+    again = pickle.loads(pickle.dumps(adapted))
+    assert np.array_equal(again.predict_proba(TEXTS), adapted.predict_proba(TEXTS))
+
+
+def test_a_batch_without_a_masked_token_has_no_loss_and_ends_nothing(checkpoint):
+    settings = {**QUICK, "epochs": 1, "batch_size": 2, "pretraining_epochs": 1, "mask": 0.02}
+    model = adaptation.ContinuedPretraining(str(checkpoint("bert")), **settings)
+    model.fit(TEXTS[::6] + TEXTS[3::6], LABELS[::6] + LABELS[3::6], unlabeled=["the", "a"] * 8)
+    _, losses = model.history_.column("mlm_loss")
+    assert 0.0 in losses
+    assert max(losses) > 0

@@ -1,3 +1,4 @@
+import json
 import pickle
 
 import numpy as np
@@ -7,7 +8,7 @@ from sklearn.base import clone
 from workbench.errors import UserError
 from workbench.models import encoders
 from workbench.models.encoder_classifier import TextClassifier
-from workbench.training import inference, trainer
+from workbench.training import inference, optimizers, trainer
 from workbench.training.batches import Encoded, token_ids
 
 TEXTS = [f"{a} {b} it was {c}" for a in ("the book", "the film", "the pan", "my screen")
@@ -134,3 +135,45 @@ def test_either_precision_trains_on_any_cpu(checkpoint, monkeypatch, precision):
     model = TextClassifier(str(checkpoint("bert")), **QUICK).fit(TEXTS, LABELS)
     assert model.training_info_["precision"] == precision
     assert (model.predict(TEXTS) == np.array(LABELS)).mean() > 0.95
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [int(label == "good") for label in LABELS],
+        [label == "good" for label in LABELS],
+        [1.0 + (label == "good") for label in LABELS],
+        LABELS,
+    ],
+    ids=["integers", "booleans", "floats", "strings"],
+)
+def test_classes_are_of_their_type_again_after_loading(checkpoint, tmp_path, labels):
+    model = TextClassifier(str(checkpoint("bert")), **QUICK).fit(TEXTS, labels)
+    model.save(tmp_path)
+    loaded = TextClassifier.load(tmp_path)
+    assert loaded.classes_.dtype == model.classes_.dtype
+    assert loaded.classes_.tolist() == sorted(set(labels))
+    assert loaded.score(TEXTS, labels) == model.score(TEXTS, labels) > 0.9
+
+
+def test_a_folder_that_was_saved_before_types_were_kept_still_loads(fitted, tmp_path):
+    fitted.save(tmp_path)
+    settings = json.loads((tmp_path / "workbench.json").read_text())
+    del settings["dtype"]
+    (tmp_path / "workbench.json").write_text(json.dumps(settings))
+    assert TextClassifier.load(tmp_path).classes_.tolist() == ["bad", "good"]
+
+
+@pytest.mark.parametrize(("strategy", "factor"), [("full", 1), ("lora", 10)])
+def test_the_default_learning_rate_does_not_depend_on_the_texts(
+    checkpoint, monkeypatch, strategy, factor
+):
+    """The line between the two defaults lies between the whole table and the words that occur."""
+    folder = str(checkpoint("bert"))
+    whole = optimizers.parameter_counts(encoders.load(folder, "SequenceClassification"))
+    monkeypatch.setattr(optimizers, "LARGE", whole["parameters"] - 1)
+    for texts in (TEXTS, [*TEXTS, " ".join(encoders.tokenizer(folder).vocab)]):
+        model = TextClassifier(folder, strategy=strategy, epochs=1, batch_size=16, warmup=0.0)
+        model.fit(texts, [*LABELS, "bad"][: len(texts)])
+        peak = max(model.history_.column("learning_rate")[1])
+        assert peak == pytest.approx(factor * 2e-5)

@@ -35,8 +35,9 @@ def test_every_family_is_trained_or_refused(tmp_path, monkeypatch, family):
     model.fit(TEXTS, LABELS, validation=(TEXTS[:5], LABELS[:5]))
     assert len(steps) == 2
     assert all(np.isfinite(loss) for loss in model.history_.column("loss")[1])
-    together = model.predict_proba([*TEXTS[:4], ""])
-    alone = np.vstack([model.predict_proba([text]) for text in [*TEXTS[:4], ""]])
+    texts = [*TEXTS[:4], "", "a </s> great <pad> book <s>"]
+    together = model.predict_proba(texts)
+    alone = np.vstack([model.predict_proba([text]) for text in texts])
     atol = 0.05 if family in READS_PADDING else 1e-4
     assert np.allclose(together, alone, atol=atol), "padding changes what is predicted"
 

@@ -1,13 +1,16 @@
 """What is called frozen does not move, and what is kept is what would be computed."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
+from tests.models import families
 from tests.models.test_encoder_classifier import LABELS, QUICK, TEXTS
 from workbench.models import encoders
 from workbench.models.encoder_classifier import TextClassifier
-from workbench.training import inference, strategies, upper_layers
+from workbench.training import inference, strategies, trainer, upper_layers
 
 FAMILIES = ["bert", "roberta", "gpt2"]
 
@@ -128,3 +131,34 @@ def test_an_encoder_without_a_head_has_depths_too(checkpoint):
     assert {name for name, depth in found.items() if depth == 3} == {
         "pooler.dense.weight", "pooler.dense.bias",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", ["full", "upper", "lora"])
+@pytest.mark.parametrize("family", ["bert", "bart", "modernbert", "xlnet", "xlm"])
+def test_layer_decay_reaches_the_optimizer_under_every_strategy(
+    tmp_path, monkeypatch, strategy, family
+):
+    if strategy == "upper" and family not in ("bert", "modernbert"):
+        pytest.skip("refused, see test_families")
+    rates = {}
+    make = trainer.Trainer.create_optimizer
+
+    def spy(self, *args):
+        optimizer = make(self, *args)
+        names = {id(p): n for n, p in self.model.named_parameters() if p.requires_grad}
+        for group in optimizer.param_groups:
+            rates.update({names[id(p)]: group["lr"] for p in group["params"] if id(p) in names})
+        return optimizer
+
+    monkeypatch.setattr(trainer.Trainer, "create_optimizer", spy)
+    settings = {**QUICK, "epochs": 1, "learning_rate": 1e-3}
+    folder = families.make(family, tmp_path)
+    TextClassifier(folder, strategy=strategy, layer_decay=0.5, **settings).fit(TEXTS, LABELS)
+    model = families.classifier(family)
+    base = next(n for n, module in model.named_children() if module is model.base_model)
+    outside = {n for n, _ in model.named_parameters() if n.split(".")[0] != base}
+    head = {n for n in rates if any(f".{n}".endswith(f".{name}") for name in outside)}
+    assert len(head) == len(outside)
+    assert {rates[name] for name in head} == {1e-3}
+    lower = [rate for n, rate in rates.items() if n not in head and re.search(r"\.[01]\.", n)]
+    assert max(lower) <= 0.5e-3

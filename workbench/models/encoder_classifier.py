@@ -130,8 +130,7 @@ class TextClassifier(TorchClassifier):
         transformers.set_seed(self.seed)
         self._tokenizer = encoders.tokenizer(encoder)
         config = encoders.configuration(
-            encoder, num_labels=len(self.classes_),
-            id2label={i: str(c) for i, c in enumerate(self.classes_)},
+            encoder, id2label={i: str(c) for i, c in enumerate(self.classes_)},
             label2id={str(c): i for i, c in enumerate(self.classes_)},
         )  # fmt: skip
         settings = speed.for_training(config) | {"pad_token_id": self._tokenizer.pad_token_id}

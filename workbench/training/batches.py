@@ -79,26 +79,28 @@ class Encoded:
 
 
 def token_ids(tokenizer, texts: Sequence[str], max_length: int) -> tuple[list[np.ndarray], int]:
-    """Token ids of each text, int32, and how many texts were cut to `max_length` tokens."""
+    """Token ids of each text, int32, and how many texts were cut to `max_length` tokens.
+
+    A text that holds ``</s>`` or ``[SEP]`` is a text: it is not read as the end of one.
+    """
     rows, truncated = [], 0
+    options = {"split_special_tokens": True, "return_attention_mask": False, "verbose": False}
+    cut = {**options, "truncation": True, "max_length": max_length}
     # An empty text has no tokens with some tokenizers, and no model takes none.
     blank = [tokenizer.pad_token_id]
     for start in range(0, len(texts), 1000):
         some = list(texts[start : start + 1000])
         if tokenizer.is_fast:
-            found = tokenizer(
-                some, truncation=True, max_length=max_length, return_overflowing_tokens=True,
-                return_attention_mask=False,
-            )  # fmt: skip
+            found = tokenizer(some, return_overflowing_tokens=True, **cut)
             # What does not fit comes back as further rows of the same text.
             owners = found["overflow_to_sample_mapping"]
             _, firsts, pieces = np.unique(owners, return_index=True, return_counts=True)
             truncated += int((pieces > 1).sum())
             ids = [found["input_ids"][i] for i in firsts]
         else:
-            whole = tokenizer(some, return_attention_mask=False, verbose=False)["input_ids"]
+            whole = tokenizer(some, **options)["input_ids"]
             truncated += sum(len(each) > max_length for each in whole)
-            ids = tokenizer(some, truncation=True, max_length=max_length)["input_ids"]
+            ids = tokenizer(some, **cut)["input_ids"]
         rows += [np.asarray(each or blank, np.int32) for each in ids]
     return rows, truncated
 

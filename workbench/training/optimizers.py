@@ -11,6 +11,7 @@ OPTIMIZERS = {
     "adamw": (torch.optim.AdamW, {}),
 }
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+LARGE = 50e6  # parameters from which on larger steps forget what was learned before
 
 
 def parameter_counts(model: torch.nn.Module) -> dict[str, int]:
@@ -24,7 +25,7 @@ def parameter_counts(model: torch.nn.Module) -> dict[str, int]:
 
 def default_learning_rate(model: torch.nn.Module) -> float:
     """1e-4 below 50 million parameters, 2e-5 above (Devlin et al. 2019 for BERT)."""
-    return 1e-4 if parameter_counts(model)["parameters"] < 50e6 else 2e-5
+    return 1e-4 if parameter_counts(model)["parameters"] < LARGE else 2e-5
 
 
 def make(
