@@ -19,9 +19,8 @@ def precision(wanted: str = "auto") -> str:
         return wanted
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    units = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    found = (getattr(torch.cpu, name, lambda: False)() for name in units)
-    return "bf16" if any(found) else "fp32"
+    units = torch.cpu.get_capabilities()
+    return "bf16" if units.get("avx512_bf16") or units.get("amx_bf16") else "fp32"
 
 
 def usable_precision(model, batch: dict, wanted: str = "auto") -> str:

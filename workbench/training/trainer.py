@@ -84,7 +84,6 @@ class Trainer(transformers.Trainer):
         """Give back gradients and moments: three times the weights, of no use when fitted."""
         self.model.zero_grad(set_to_none=True)
         self.optimizer.state.clear()
-        self.accelerator.free_memory()
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         """Batches of texts of like length, in an order that seed and epoch decide."""
