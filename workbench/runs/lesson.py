@@ -79,9 +79,11 @@ def _quieten() -> None:
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    if "transformers" in sys.modules:  # it has read the variable already
+    if "transformers" in sys.modules:  # it has read the variables already
         sys.modules["transformers"].logging.set_verbosity_error()
+        sys.modules["transformers"].logging.disable_progress_bar()
     # scikit-learn takes many classes of few texts each for numbers to predict, or for a mistake.
     for message in ("The number of unique classes", "The least populated class"):
         warnings.filterwarnings("ignore", message, UserWarning)
