@@ -18,7 +18,7 @@ report: $(VENV)/.ready
 
 # Other environments may have put a kernel called python3 on the path of Jupyter.
 lab: $(VENV)/.ready
-	JUPYTER_PATH=$(abspath $(VENV)/share/jupyter) GOMP_SPINCOUNT=1000 \
+	JUPYTER_PATH=$(abspath $(VENV)/share/jupyter) GOMP_SPINCOUNT=10000 \
 	    $(BIN)/python -m jupyterlab --ip=127.0.0.1 --ServerApp.root_dir=notebooks
 
 test: check

@@ -12,7 +12,7 @@ import sitecustomize  # noqa: E402, F401
 
 os.environ.setdefault("PYTHONHASHSEED", "0")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-for name in ("HF_HUB_OFFLINE", "WORKBENCH_RUNS", "WORKBENCH_HEADLESS"):
+for name in ("HF_HUB_OFFLINE", "WORKBENCH_RUNS"):
     os.environ.pop(name, None)
 
 

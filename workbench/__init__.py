@@ -13,10 +13,10 @@ from importlib.machinery import ModuleSpec
 __version__ = "0.1.0"
 
 # Between two small products libgomp's threads wait for each other in a loop of up to 300,000 turns,
-# which beside another program takes the very core that the awaited thread needs. A thousand turns
-# last as long as most waits do; then a thread sleeps. Read when torch is loaded; measured by
+# which beside another program takes the very core that the awaited thread needs. Ten thousand
+# turns last as long as most waits do; then a thread sleeps. Read when torch is loaded; measured by
 # `python -m benchmarks --only busy`.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 # Modules that notebooks name without their room: `from workbench import text, plots`.
 _SHORT_NAMES = {

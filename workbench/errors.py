@@ -57,5 +57,5 @@ def unknown(kind: str, name: object, valid: Iterable[str]) -> UserError:
 
 
 def first_line(error: Exception) -> str:
-    """What a library's error says, short enough to stand in a sentence of ours."""
-    return str(error).strip().partition("\n")[0][:160].rstrip(".")
+    """The first line of a library's message, short enough to stand in a sentence of ours."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(".")

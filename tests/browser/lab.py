@@ -97,7 +97,7 @@ def environment(scratch: Path) -> dict[str, str]:
     }  # fmt: skip
     paths = [ROOT / "tests" / "offline", ROOT, os.environ.get("PYTHONPATH", "")]
     return (
-        {k: v for k, v in os.environ.items() if k not in ("WORKBENCH_RUNS", "WORKBENCH_HEADLESS")}
+        {k: v for k, v in os.environ.items() if k != "WORKBENCH_RUNS"}
         | {name: str(scratch / folder) for name, folder in folders.items()}
         | {"PYTHONPATH": os.pathsep.join(str(p) for p in paths if str(p))}
     )

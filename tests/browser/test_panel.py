@@ -11,13 +11,13 @@ CHART = "application/vnd.plotly.v1+json"
 SLOW = """
 import time
 from workbench import widgets
-from workbench.training import stopping
+from workbench.training import stop_event
 from workbench.training.history import History
 
 def learn(steps=400):
     history = History()
     for step in range(1, steps + 1):
-        stopping.raise_if_stopped()
+        stop_event.raise_if_stopped()
         time.sleep(0.05)
         history.log(step=step, steps=steps, epoch=step / 40, loss=1 / step)
     return "learned"

@@ -9,9 +9,9 @@ from sklearn.linear_model import Perceptron as Reference
 from sklearn.neural_network import MLPClassifier
 
 from workbench import models
-from workbench.models.classical import Network, Perceptron
+from workbench.models.classical import EarlyStoppingMLP, Perceptron
 from workbench.models.vectors import MeanVectors
-from workbench.training import history, stopping
+from workbench.training import history, stop_event
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_the_model_of_the_catalogue_shows_the_last_fit_alone(texts):
 
 def test_the_network_reports_each_epoch(points):
     x, y = points[0].toarray(), points[1]
-    network = Network(8, epochs=4).fit(x, y)
+    network = EarlyStoppingMLP(8, epochs=4).fit(x, y)
     assert network.history_.column("loss")[1] == network.network_.loss_curve_
     assert network.history_[-1]["steps"] == 4
     assert clone(network).fit(x, y).history_ == network.history_
@@ -98,7 +98,7 @@ def test_the_network_keeps_the_weights_of_the_best_epoch(points, monkeypatch):
         return next(scores)
 
     monkeypatch.setattr(MLPClassifier, "score", score)
-    network = Network(8).fit(x, y)
+    network = EarlyStoppingMLP(8).fit(x, y)
     assert len(network.history_) == 2 + 11, "eleven epochs without a better one end it"
     assert np.array_equal(network.network_.coefs_[0], weights[1])
     assert not np.array_equal(network.network_.coefs_[0], weights[-1])
@@ -110,7 +110,7 @@ def test_the_network_is_as_accurate_as_scikit_learn_s(texts):
     x, tested = vectors.transform(train), vectors.transform(test)
     scores = [
         [model.fit(x, labels).score(tested, classes)
-         for model in (Network(seed=seed), MLPClassifier((64,), alpha=1e-2, max_iter=100,
+         for model in (EarlyStoppingMLP(seed=seed), MLPClassifier((64,), alpha=1e-2, max_iter=100,
                                                          early_stopping=True, random_state=seed))]
         for seed in range(5)
     ]  # fmt: skip
@@ -123,7 +123,7 @@ def test_stopped_after_an_epoch_it_is_a_usable_model(name, texts):
     train, labels, test, wanted = texts
     stop = threading.Event()
     stop.set()
-    with stopping.stoppable(stop):
+    with stop_event.stoppable(stop):
         model = models.build(name).fit(train, labels)
     assert len(model.history_) == 1
     assert model.predict_proba(test).shape == (len(test), 2)

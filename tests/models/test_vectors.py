@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import UserError
 from workbench.models import vectors
-from workbench.training import stopping
+from workbench.training import stop_event
 from workbench.training.history import History, listening
 
 
@@ -37,7 +37,7 @@ def test_training_lowers_the_loss_and_repeats_with_its_seed(news):
 def test_stopped_after_an_epoch_it_keeps_what_it_has_learned(news):
     stop, history = threading.Event(), History()
     with (
-        stopping.stoppable(stop),
+        stop_event.stoppable(stop),
         listening(lambda row: stop.set() if row["epoch"] == 2 else None),
     ):
         stopped = vectors.train(news, size=20, epochs=10, history=history)

@@ -12,7 +12,7 @@ from tests.models.test_encoder_classifier import LABELS, QUICK, TEXTS
 from workbench import models
 from workbench.errors import UserError
 from workbench.models.encoder_classifier import TextClassifier
-from workbench.training import stopping
+from workbench.training import stop_event
 from workbench.training.history import History
 from workbench.widgets import TrainingPanel, attempt, base, panel
 
@@ -45,7 +45,7 @@ class Counting:
     def fit(self, texts, labels):
         history = History()
         for step in range(1, self.steps + 1):
-            stopping.raise_if_stopped()
+            stop_event.raise_if_stopped()
             if step == self.fail_at:
                 raise UserError("The loss became nan in step 7.")
             history.log(step=step, steps=self.steps, epoch=step / 100, loss=1 / step)

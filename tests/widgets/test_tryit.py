@@ -8,7 +8,7 @@ import pytest
 from workbench import models
 from workbench.errors import UserError
 from workbench.evaluation import explain
-from workbench.training import stopping
+from workbench.training import stop_event
 from workbench.widgets import tryit
 
 NASTY = "A great <script>alert(1)</script> film, but dull"
@@ -38,8 +38,8 @@ class Slow(Words):
         for _ in texts[1:]:
             time.sleep(0.05)
             try:
-                stopping.raise_if_stopped()
-            except stopping.Stopped:
+                stop_event.raise_if_stopped()
+            except stop_event.Stopped:
                 self.stopped.append(texts[0])
                 raise
         return super().predict_proba(texts)

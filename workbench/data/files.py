@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from workbench.errors import UserError
+from workbench.errors import UserError, first_line
 
-READERS = (".csv", ".tsv", ".jsonl", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 UNQUOTED = {"quoting": csv.QUOTE_NONE}
 DIALECTS = ({}, {"skipinitialspace": True}, {"escapechar": "\\"}, UNQUOTED)
 
@@ -24,8 +24,8 @@ def read_file(path: Path) -> pd.DataFrame:
     UserError : one sentence on why it cannot be read, with the line or the encoding.
     """
     kind = path.suffix.lower()
-    if kind not in READERS:
-        raise UserError(f"'{path}' cannot be read: give a file in {', '.join(READERS)}.")
+    if kind not in SUFFIXES:
+        raise UserError(f"'{path}' cannot be read: give a file in {', '.join(SUFFIXES)}.")
     try:
         if kind == ".parquet":
             from pyarrow.parquet import ParquetFile
@@ -49,11 +49,6 @@ def from_arrow(table) -> pd.DataFrame:
     """A `pyarrow.Table` as Python objects: integers beside missing values stay integers."""
     # The index that pandas stores in a file is a column like any other: it may repeat.
     return table.to_pandas(ignore_metadata=True, integer_object_nulls=True).astype(object)
-
-
-def first_line(error: Exception) -> str:
-    """The first line of a library's message, short enough for a sentence."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
 
 
 def _decode(content: bytes) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlparse
 
 
 @cache
-def offline() -> bool:
+def go_offline_if_unreachable() -> bool:
     """True without a network; from then on the hub's libraries look in their cache only.
 
     Left alone they retry five times, for half a minute, before they give up. ``HF_HUB_OFFLINE`` and

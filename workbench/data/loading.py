@@ -1,4 +1,4 @@
-"""Text with labels, from wherever it comes, checked and split: the only door into the workbench."""
+"""Text with labels, from wherever it comes, checked and split."""
 
 import re
 from collections.abc import Sequence

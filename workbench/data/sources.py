@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from workbench.data.files import READERS, first_line, from_arrow, read_file
+from workbench.data.files import SUFFIXES, from_arrow, read_file
 from workbench.data.splits import split_of_file
-from workbench.errors import UserError, unknown, warn
+from workbench.errors import UserError, first_line, unknown, warn
 
 DATASETS = {
     "reviews": ("English reviews of books, films, electronics and kitchenware", ("en",)),
@@ -59,17 +59,17 @@ def _read_folder(folder: Path) -> list[pd.DataFrame]:
         tables += [_with(table, "domain", child.name) for table in _read_split_files(child)]
     if tables:
         return tables
-    files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in READERS]
+    files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES]
     if len(files) == 1:
         return [read_file(files[0])]
     raise UserError(
         f"The folder '{folder}' holds no data: it needs a train file and may have dev, test and "
-        f"unlabeled files ({', '.join(READERS)}), or subfolders of these, one a domain."
+        f"unlabeled files ({', '.join(SUFFIXES)}), or subfolders of these, one a domain."
     )
 
 
 def _read_split_files(folder: Path) -> list[pd.DataFrame]:
-    files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in READERS]
+    files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES]
     splits = {path: split for path in files if (split := split_of_file(path.stem))}
     if splits and (others := [path.name for path in files if path not in splits]):
         warn(f"'{folder}' has files named after no split, which are not read: {', '.join(others)}.")
@@ -87,7 +87,7 @@ def _read_hub(source: str) -> list[pd.DataFrame]:
 
     from workbench.data import hub
 
-    hub.offline()
+    hub.go_offline_if_unreachable()
     _, name, config = (source + ":").split(":")[:3]
     try:
         loaded = datasets.load_dataset(name, config or None)

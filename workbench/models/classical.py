@@ -19,7 +19,7 @@ from workbench.data import text
 from workbench.errors import UserError
 from workbench.models import checks
 from workbench.models.vectors import MeanVectors
-from workbench.training import stopping
+from workbench.training import stop_event
 from workbench.training.history import History
 
 
@@ -71,13 +71,13 @@ class Perceptron(linear_model.Perceptron):
                 step=epoch, epoch=epoch, steps=self.max_iter, accuracy=(classes[best] == y).mean(),
                 loss=np.maximum(0, -targets[:, -sums.shape[1] :] * sums).mean(),
             )  # fmt: skip
-            if _stop_requested():
+            if stop_event.is_set():
                 break
         self.n_iter_ = epoch
         return self
 
 
-class Network(ClassifierMixin, BaseEstimator):
+class EarlyStoppingMLP(ClassifierMixin, BaseEstimator):
     """scikit-learn's `MLPClassifier` with one hidden layer, epoch by epoch, with early stopping.
 
     A tenth of the rows is held out. Training ends when their accuracy has not risen for more than
@@ -122,7 +122,7 @@ class Network(ClassifierMixin, BaseEstimator):
             since = 0 if accuracy > best else since + 1
             if accuracy > best:
                 best, weights = accuracy, [w.copy() for w in network.coefs_ + network.intercepts_]
-            if since > network.n_iter_no_change or _stop_requested():
+            if since > network.n_iter_no_change or stop_event.is_set():
                 break
         network.coefs_, network.intercepts_ = weights[:2], weights[2:]
         self.network_ = network
@@ -183,7 +183,7 @@ def perceptron(epochs: int = 20, seed: int = 0):
 
 
 def mlp(hidden: int = 64, epochs: int = 100, learning_rate: float = 1e-3, seed: int = 0):
-    network = Network(hidden, epochs=epochs, learning_rate=learning_rate, seed=seed)
+    network = EarlyStoppingMLP(hidden, epochs=epochs, learning_rate=learning_rate, seed=seed)
     return _pipeline(MeanVectors(), StandardScaler(), network)
 
 
@@ -215,11 +215,3 @@ def _hold_out(X, y, draw: np.random.RandomState) -> list:
     return model_selection.train_test_split(
         X, y, test_size=min(size, len(y) // 2), stratify=stratify, random_state=draw
     )
-
-
-def _stop_requested() -> bool:
-    try:
-        stopping.raise_if_stopped()
-    except stopping.Stopped:
-        return True
-    return False

@@ -74,8 +74,8 @@ def estimate(name: str, texts: Sequence[str], labels: Sequence | None = None, **
     parameters that a token passes, memory by all of them. Methods that adapt are given as many
     unlabelled texts as labelled ones.
 
-    Left out: Python and its libraries, evaluation on validation texts, and the copy of the weights
-    for early stopping.
+    Left out: Python and its libraries, evaluation on validation texts, the copy of the weights for
+    early stopping, and the memory of a GPU.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def _download(name: str) -> float | None:
 
     from workbench.data import hub
 
-    if hub.offline():
+    if hub.go_offline_if_unreachable():
         return None
     # The hub fails in many ways, and a size that is unknown hinders nobody.
     with suppress(Exception):

@@ -14,7 +14,13 @@ from workbench.models.torch_classifier import TorchClassifier
 from workbench.training.batches import Encoded
 from workbench.training.history import History
 
-STRATEGIES = ("full", "frozen", "upper", "gradual", "lora")
+STRATEGIES = {
+    "full": "all weights are trainable: the most accurate with enough labels, and the slowest",
+    "frozen": "the encoder is not trained; logistic regression on its vectors: the quickest",
+    "upper": "the upper half of the layers is trainable; the lower half is computed only once",
+    "gradual": "first the head is trainable, then layer after layer, at last all",
+    "lora": "small adapters are trained in place of the weights: less memory, larger steps",
+}
 
 
 @dataclass(eq=False, repr=False)
@@ -188,6 +194,7 @@ class NetworkClassifier(TorchClassifier):
     hidden : filters of each width, or units in each direction.
     dropout : of the words and of the pooled vector.
     min_count : rarer words share one vector.
+    learning_rate : by default 2e-3.
     precision : fp32 by default: the matrices are too small to gain by bf16.
 
     The other parameters are those of `TorchClassifier`.

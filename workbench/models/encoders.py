@@ -241,7 +241,7 @@ def embed(tokenizer, model, texts: Sequence[str], max_length: int) -> np.ndarray
 def _from_pretrained(loader, name: str | Path, **settings):
     path = locate(name)
     if not Path(path).is_dir():
-        hub.offline()
+        hub.go_offline_if_unreachable()
     try:
         return loader.from_pretrained(path, trust_remote_code=False, **settings)
     except Exception as error:  # whatever a broken or strange checkpoint makes transformers raise

@@ -1,4 +1,4 @@
-"""Small networks that are trained from nothing: convolutional and recurrent classifiers.
+"""Modules of torch: convolutional and recurrent classifiers, and masked-LM training's own parts.
 
 Torch is imported with this module, which is imported only where a network is built: modules must
 stand at the top of a file to be pickled.

@@ -38,8 +38,8 @@ class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
     max_grad_norm : gradients are clipped to this norm; None leaves them.
     label_smoothing : share of the label that is spread over all classes.
     class_weight : None, ``"balanced"``, or a dict from class to weight.
-    patience : evaluations without a lower validation loss after which training stops; the weights
-        of the lowest loss are kept. None trains to the end and keeps the last.
+    patience : evaluations without a lower validation loss (cross-entropy) after which training
+        stops; the weights of the lowest loss are kept. None trains to the end and keeps the last.
     precision : ``"bf16"``, ``"fp32"``, or ``"auto"``: bf16 where there are units for it.
     checkpoints : a folder; `fit` with the same settings and texts goes on where a killed one was.
     report_to : ``"none"``, ``"tensorboard"``, ``"mlflow"``, ``"wandb"``, ``"trackio"`` or several.
@@ -50,7 +50,8 @@ class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
     classes_ : the classes, sorted.
     history_ : what training reported.
     training_info_ : parameters, trainable parameters, texts, tokens, truncated texts, batch size,
-        seconds, precision.
+        the pieces a batch was cut into, steps, precision, whether it was stopped, the step that the
+        weights are from (``kept_step``), seconds. Frozen: trainable parameters, texts, seconds.
     """
 
     _: KW_ONLY

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from workbench.data import text
 from workbench.errors import UserError, unknown
-from workbench.training import stopping
+from workbench.training import stop_event
 from workbench.training.history import History
 
 GOLD = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
@@ -57,7 +57,7 @@ def train(
     model.build_vocab(sentences)
     if not len(model.wv):
         raise UserError(f"No word occurs {min_count} times: give more text or a smaller min_count.")
-    with suppress(stopping.Stopped):  # the vectors of the epochs so far are returned
+    with suppress(stop_event.Stopped):  # the vectors of the epochs so far are returned
         model.train(
             sentences, total_examples=model.corpus_count, epochs=epochs,
             compute_loss=history is not None, callbacks=_loss_reporter(history),
@@ -264,6 +264,6 @@ def _loss_reporter(history: History | None) -> list:
             # gensim adds up over the epochs, in single precision: later epochs would be lost in
             # the rounding of the sum (gensim #2617).
             model.running_training_loss = 0.0
-            stopping.raise_if_stopped()
+            stop_event.raise_if_stopped()
 
     return [Reporter()]

@@ -195,7 +195,7 @@ def _start(path: Path, chosen: dict, out: Path, scratch: Path, jobs: int, timeou
 
 def _environment(out: Path, scratch: Path, seed: object, jobs: int) -> dict[str, str]:
     added = {
-        "WORKBENCH_RUNS": str(out / "runs"), "WORKBENCH_HEADLESS": "1",
+        "WORKBENCH_RUNS": str(out / "runs"),
         "TOKENIZERS_PARALLELISM": "false", "PYTHONHASHSEED": str(seed),
         "JUPYTER_PATH": str(scratch / "jupyter"), "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
     }  # fmt: skip

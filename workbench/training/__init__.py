@@ -8,6 +8,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "history": ["History"],
         "loop": ["fit"],
         "optimizers": ["default_learning_rate", "parameter_counts"],
-        "stopping": ["Stopped"],
+        "stop_event": ["Stopped"],
     },
 )

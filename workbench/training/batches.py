@@ -29,7 +29,7 @@ class Encoded:
         self.length = np.array([len(row) for row in rows])
         self.ids = np.concatenate(rows) if len(rows) else np.empty(0, np.int32)
         self.labels = None if labels is None else np.asarray(labels)
-        self.hidden_states = None  # of frozen layers, one row a token; see `strategies`
+        self.hidden_states = None  # of frozen layers, one row a token; see `upper_layers`
         self.padding, self.truncated = padding, truncated
         self.left, self.multiple, self.mask = left, multiple, mask
         self._starts = np.cumsum(self.length) - self.length

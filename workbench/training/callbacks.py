@@ -3,7 +3,7 @@
 import numpy as np
 import transformers
 
-from workbench.training import stopping
+from workbench.training import stop_event
 from workbench.training.checkpoints import Checkpoints
 from workbench.training.history import History
 
@@ -29,7 +29,7 @@ class LogHistory(transformers.TrainerCallback):
         self.history.log(step=state.global_step, epoch=state.epoch, **scores)
 
 
-class BestWeights(transformers.TrainerCallback):
+class EarlyStopping(transformers.TrainerCallback):
     """Early stopping on the validation loss; a copy of the best weights stays in memory.
 
     The copy is also made where somebody may stop the training from outside.
@@ -38,7 +38,7 @@ class BestWeights(transformers.TrainerCallback):
     def __init__(self, patience: int | None) -> None:
         self.patience = patience
         self.loss, self.evaluations_since, self.step, self.weights = np.inf, 0, 0, None
-        self._needed = patience is not None or stopping.can_be_stopped()
+        self._needed = patience is not None or stop_event.can_be_stopped()
 
     def on_evaluate(self, args, state, control, metrics=None, model=None, **_):
         if not self._needed:

@@ -11,7 +11,7 @@ from workbench.errors import UserError
 from workbench.training.batches import Encoded
 from workbench.training.history import History
 
-SECONDS = 30
+SECONDS = 30  # between two checkpoints
 _COMPLETE = "complete"
 
 

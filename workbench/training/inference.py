@@ -1,4 +1,4 @@
-"""Predictions of a model: in batches of like length, in the precision that suits the CPU.
+"""Predictions of a model: in batches of like length, in the precision that suits the machine.
 
 It stands apart from training because `transformers.Trainer` takes seconds to import.
 """
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from workbench.errors import UserError, first_line
-from workbench.training import devices, speed, stopping
+from workbench.training import devices, speed, stop_event
 from workbench.training.batches import Encoded, by_length
 
 
@@ -60,7 +60,7 @@ def forward_batches(
 
     Raises
     ------
-    stopping.Stopped : between two batches, when the stop event has been set.
+    stop_event.Stopped : between two batches, when the stop event has been set.
     """
     device = next(model.parameters()).device
     bf16 = precision(wanted) == "bf16"
@@ -68,7 +68,7 @@ def forward_batches(
     model.eval()
     try:
         for batch in by_length(rows.length):
-            stopping.raise_if_stopped()
+            stop_event.raise_if_stopped()
             inputs = {k: v.to(device) for k, v in rows.__getitems__(batch).items() if k != "labels"}
             try:
                 output = _forward(forward or model, inputs, bf16)

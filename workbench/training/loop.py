@@ -44,23 +44,23 @@ def fit(
     Returns
     -------
     dict : what went into the training, what it did about memory and where it ended, for
-        ``training_info_``. A training that is stopped from outside (see `stopping`) keeps the
+        ``training_info_``. A training that is stopped from outside (see `stop_event`) keeps the
         weights of the lowest validation loss so far, or the last ones where nothing was validated.
 
     Raises
     ------
     UserError : a setting is unknown, the loss is no longer finite, or memory is too small for one
         text.
-    stopping.Stopped : before the first step was done.
+    stop_event.Stopped : before the first step was done.
     """
     _check(settings)
-    best = callbacks.BestWeights(settings.patience)
+    best = callbacks.EarlyStopping(settings.patience)
     data = [train] if validation is None else [train, validation]
     folder = settings.checkpoints and str(Path(settings.checkpoints, first_stage.strip("_")))
     checkpoints = Checkpoints(folder, partial(digest, settings, data, model), bool(first_stage))
     with (
         tempfile.TemporaryDirectory() as scratch,
-        speed.cpu_speedups(model, data, settings.seed) as dropout,
+        speed.speedups(model, data, settings.seed) as dropout,
     ):
         output = checkpoints.folder or _tracker_folder(settings) or scratch
         precision = _usable_precision(model, train, prepare, settings)

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from transformers.trainer_utils import EvalLoopOutput
 
 from workbench.errors import UserError
-from workbench.training import devices, inference, losses, optimizers, speed, stopping
+from workbench.training import devices, inference, losses, optimizers, speed, stop_event
 from workbench.training.batches import ShuffledByLength
 
 POSITIONS_AT_ONCE = 2048  # larger pieces are no faster on a CPU and hold more activations
@@ -73,7 +73,7 @@ class Trainer(transformers.Trainer):
         """Train; whether it was stopped from outside before the end."""
         try:
             self.train(resume_from_checkpoint=checkpoint)
-        except stopping.Stopped:
+        except stop_event.Stopped:
             if not self.state.global_step:
                 raise
             self.callback_handler.on_train_end(self.args, self.state, self.control)
@@ -122,7 +122,7 @@ class Trainer(transformers.Trainer):
         try:
             found = []
             for piece in _cut(inputs, pieces, trim=self.train_dataset.multiple == 1):
-                stopping.raise_if_stopped()
+                stop_event.raise_if_stopped()
                 found.append(super().training_step(model, piece, num_items_in_batch))
         except (MemoryError, RuntimeError) as error:
             if not devices.is_out_of_memory(error):
@@ -148,7 +148,10 @@ class Trainer(transformers.Trainer):
         )
 
     def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **options):
-        """Loss, accuracy and macro F1 by the code that predicts, each text counted once."""
+        """Cross-entropy, accuracy and macro F1 by the code that predicts, each text counted once.
+
+        Class weights and label smoothing belong to the training loss alone.
+        """
         rows = self.eval_dataset
         logits = inference.logits(self.model, rows, self._settings.precision).astype(np.float32)
         labels, predicted = torch.from_numpy(rows.labels), logits.argmax(1)

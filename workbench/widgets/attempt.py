@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from workbench.errors import UserError
-from workbench.training import history, stopping
+from workbench.training import history, stop_event
 from workbench.training.history import History
 from workbench.widgets import base
 
@@ -56,11 +56,11 @@ class Attempt(threading.Thread):
     def run(self) -> None:
         work, self._work = self._work, None
         try:
-            with self._turn(), stopping.stoppable(self.stop_requested):
+            with self._turn(), stop_event.stoppable(self.stop_requested):
                 with history.listening(self._log):
                     info = getattr(work(), "training_info_", {})
                 self.learned, self._result = True, self._describe(info)
-        except stopping.Stopped:
+        except stop_event.Stopped:
             pass
         except BaseException as error:
             self.error, self._result = error, (base.error_message(error), "bad")
@@ -71,7 +71,7 @@ class Attempt(threading.Thread):
         """Wait until no other training runs."""
         while not _running.acquire(timeout=0.05):
             if self.stop_requested.is_set():
-                raise stopping.Stopped
+                raise stop_event.Stopped
             if self.elapsed() > PATIENCE:
                 raise UserError(
                     f"Another training was asked to stop {PATIENCE:.0f} s ago and still runs: "

@@ -86,7 +86,7 @@ class DataPicker(Picker):
             self._show(*content)
 
     def upload(self, name: str, size: int, content: bytes) -> None:
-        """Write an uploaded file beside the notebook, and choose it.
+        """Write an uploaded file into the folder ``uploads`` beside the notebook, and choose it.
 
         Raises
         ------

@@ -18,7 +18,7 @@ def drop_zone(label: str, receive: Callable[[str, int, bytes], None]):
     """
     from workbench.widgets.anywidgets import DropZone
 
-    zone = DropZone(label=label, accept=",".join(sources.READERS), largest=LARGEST)
+    zone = DropZone(label=label, accept=",".join(sources.SUFFIXES), largest=LARGEST)
     pieces = bytearray()
 
     def collect(_, message, buffers):
@@ -46,8 +46,8 @@ def write_upload(name: str, size: int, content: bytes, folder: str | Path = "upl
     """
     safe = re.sub(r"[^\w.-]+", "-", re.split(r"[/\\]", name)[-1]).strip("-.")
     path = Path(folder) / f"{Path(safe).stem[:80]}{Path(safe).suffix}"
-    if path.suffix.lower() not in sources.READERS:
-        raise UserError(f"'{name}' cannot be read: give a file in {', '.join(sources.READERS)}.")
+    if path.suffix.lower() not in sources.SUFFIXES:
+        raise UserError(f"'{name}' cannot be read: give a file in {', '.join(sources.SUFFIXES)}.")
     if size > LARGEST:
         raise UserError(
             f"'{name}' has {size / 2**20:.0f} MB; {LARGEST // 2**20} MB can be uploaded "

@@ -7,16 +7,10 @@ import pandas as pd
 from workbench import models
 from workbench.errors import UserError
 from workbench.models import costs
+from workbench.models.encoder_classifier import STRATEGIES
 from workbench.widgets import base, keys
 from workbench.widgets.tables import table
 
-STRATEGIES = {
-    "full": "all weights are trainable: the most accurate with enough labels, and the slowest",
-    "frozen": "the encoder is not trained; logistic regression on its vectors: the quickest",
-    "upper": "the upper half of the layers is trainable; the lower half is computed only once",
-    "gradual": "first the head is trainable, then layer after layer, at last all",
-    "lora": "small adapters are trained in place of the weights: less memory, larger steps",
-}
 RATES = [m * 10.0**e for e in range(-6, -1) for m in (1, 2, 5)] + [0.1]
 WIDE = {"description_width": "110px"}
 

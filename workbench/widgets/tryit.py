@@ -9,7 +9,7 @@ from traitlets import Unicode, dlink, link
 
 from workbench.errors import UserError
 from workbench.evaluation import explain
-from workbench.training import stopping
+from workbench.training import stop_event
 from workbench.widgets import base, keys, tables
 
 PAUSE = 0.8  # seconds without typing after which the words are left out one by one
@@ -69,7 +69,7 @@ class TryIt(base.Shown):
         """What each model's prediction rests on, by its name."""
         found = {}
         for name, model in self.models.items():
-            stopping.raise_if_stopped()
+            stop_event.raise_if_stopped()
             with self._lock:
                 found[name] = explain.occlusion(model, text)
         return found
@@ -111,7 +111,7 @@ class TryIt(base.Shown):
     def _explain(self, text: str, newer: threading.Event, pause: float) -> None:
         if newer.wait(pause):
             return
-        with suppress(stopping.Stopped), stopping.stoppable(newer):
+        with suppress(stop_event.Stopped), stop_event.stoppable(newer):
             markup = _or_error(lambda: explanations_html(self.explain(text)))
             with self._newest_only:
                 if not newer.is_set():
@@ -122,7 +122,7 @@ def _or_error(work: Callable[[], str]) -> str:
     """The HTML that `work` returns, or in words why there is none."""
     try:
         return work()
-    except stopping.Stopped:
+    except stop_event.Stopped:
         raise
     except Exception as error:
         return base.status_line(base.error_message(error), "bad")

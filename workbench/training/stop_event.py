@@ -31,8 +31,13 @@ def can_be_stopped() -> bool:
     return _event.get() is not None
 
 
+def is_set() -> bool:
+    """Whether the work has been asked to stop."""
+    event = _event.get()
+    return event is not None and event.is_set()
+
+
 def raise_if_stopped() -> None:
     """Raise `Stopped` if the event has been set."""
-    event = _event.get()
-    if event and event.is_set():
+    if is_set():
         raise Stopped
