@@ -21,8 +21,11 @@ lab: $(VENV)/.ready
 	JUPYTER_PATH=$(abspath $(VENV)/share/jupyter) GOMP_SPINCOUNT=10000 \
 	    $(BIN)/python -m jupyterlab --ip=127.0.0.1 --ServerApp.root_dir=notebooks
 
+# Tests in two processes of one thread each; then those that drive a browser or whole notebooks.
+WHOLE := tests/browser tests/test_sequence.py
 test: check
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(WHOLE:%=--ignore=%)
+	$(BIN)/python -m pytest $(WHOLE)
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

@@ -125,3 +125,12 @@ def test_mistakes_are_the_surest_wrong_ones():
     table = pd.DataFrame({"text": ["x", "y", "z"], "label": ["b", "b", "a"]})
     evaluation = evaluate.evaluate(Fixed([[0.6, 0.4, 0], [0.9, 0.1, 0], [1, 0, 0]]), table)
     assert list(evaluation.mistakes()["text"]) == ["y", "x"]
+
+
+def test_domains_of_mixed_types_can_be_written(tmp_path):
+    table = pd.DataFrame({"text": list("xyz"), "label": list("aab"), "domain": [1, "films", None]})
+    evaluation = evaluate.evaluate(Fixed(np.eye(3)), table)
+    evaluation.predictions.to_parquet(tmp_path / "predictions.parquet")
+    read = pd.read_parquet(tmp_path / "predictions.parquet")["domain"]
+    assert read[:2].tolist() == ["1", "films"]
+    assert pd.isna(read[2])

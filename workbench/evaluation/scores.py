@@ -52,7 +52,8 @@ def evaluate(model, table: pd.DataFrame, split: str = "test") -> Evaluation:
         }
     )
     if "domain" in table:
-        predictions["domain"] = table["domain"].to_numpy()
+        domains = plain_names(pd.Series(table["domain"].to_numpy()))
+        predictions["domain"] = domains.reindex(predictions.index)
     columns = pd.DataFrame(probabilities, columns=[f"p_{c}" for c in classes])
     predictions = pd.concat([predictions, columns], axis=1)
     return Evaluation(metrics(predictions) | {"split": split}, predictions)
