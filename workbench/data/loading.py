@@ -1,7 +1,10 @@
 """Text with labels, from wherever it comes, checked and split."""
 
+import hashlib
+import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +56,11 @@ def load(
     labelled, unlabeled = columns.usable_rows(table, name)
     labelled = splits.arrange(labelled, name, seed)
     splits.note_overlap(labelled, unlabeled, name)
-    return _to_dataset(labelled, unlabeled)
+    path = Path(source).expanduser()
+    if source not in sources.DATASETS and path.exists():
+        source = path.resolve()
+    origin = {"source": str(source), "text_column": text_column, "label_column": label_column}
+    return _to_dataset(labelled, unlabeled, origin | {"seed": seed})
 
 
 def frames(dataset, limit: int | None = None, seed: int = 0) -> tuple[pd.DataFrame, ...]:
@@ -66,10 +73,15 @@ def frames(dataset, limit: int | None = None, seed: int = 0) -> tuple[pd.DataFra
 
 
 def frame(split) -> pd.DataFrame:
-    """One split of a `DatasetDict` as a data frame with class names as labels."""
+    """One split of a `DatasetDict` as a data frame with class names as labels.
+
+    Of what `load` has read, ``attrs`` holds its arguments: source, text_column, label_column, seed.
+    """
     table = split.to_pandas()
     names = split.features["label"].names
     table["label"] = [names[label] if label >= 0 else None for label in table["label"]]
+    with suppress(ValueError):  # a description that somebody else has written
+        table.attrs.update(json.loads(split.info.description))
     return table
 
 
@@ -77,7 +89,8 @@ def sample(table: pd.DataFrame, limit: int | None, seed: int = 0) -> pd.DataFram
     """At most `limit` rows in a random order, stratified by label and, where known, by domain.
 
     Every class keeps two rows, or one where `limit` is less than twice the number of classes; a
-    `DataWarning` says when it is less than their number.
+    `DataWarning` says when it is less than their number. The ``attrs`` of a sample hold ``limit``
+    and, as ``sample_seed``, the seed.
     """
     if limit is None or len(table) <= limit:
         return table
@@ -94,7 +107,15 @@ def sample(table: pd.DataFrame, limit: int | None, seed: int = 0) -> pd.DataFram
             warn(f"{limit} rows cannot hold all {classes} classes: {classes - limit} are left out.")
         in_class = shuffled.loc[order].groupby("label", sort=False, dropna=False).cumcount()
         order = in_class.clip(upper=2).sort_values(kind="stable").index
-    return shuffled.loc[np.sort(order[:limit])].reset_index(drop=True)
+    drawn = shuffled.loc[np.sort(order[:limit])].reset_index(drop=True)
+    drawn.attrs.update(limit=limit, sample_seed=seed)
+    return drawn
+
+
+def digest(table: pd.DataFrame) -> str:
+    """A short SHA-256 of the columns id, text and label: equal for the same rows in any order."""
+    lines = sorted(map(repr, table[["id", "text", "label"]].itertuples(index=False, name=None)))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def summary(**splits: pd.DataFrame) -> pd.DataFrame:
@@ -124,14 +145,16 @@ def table() -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("name")
 
 
-def _to_dataset(labelled: pd.DataFrame, unlabeled: pd.DataFrame):
-    from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+def _to_dataset(labelled: pd.DataFrame, unlabeled: pd.DataFrame, origin: dict):
+    from datasets import ClassLabel, Dataset, DatasetDict, DatasetInfo, Features, Value
 
     used = [column for column in columns.COLUMNS if column in labelled]
     names = sorted(labelled["label"].unique(), key=_numbers_first)
     features = Features(
         {c: ClassLabel(names=names) if c == "label" else Value("string") for c in used}
     )
+    # Kept by `map`, `filter` and `select` of `datasets`.
+    info = DatasetInfo(json.dumps(origin), features=features)
     rows = pd.concat([labelled, unlabeled], ignore_index=True)
     codes = {name: code for code, name in enumerate(names)}
     rows["label"] = rows["label"].map(codes).fillna(-1).astype(int)
@@ -140,7 +163,7 @@ def _to_dataset(labelled: pd.DataFrame, unlabeled: pd.DataFrame):
             rows[column] = rows[column].map(str, na_action="ignore")
     return DatasetDict(
         {
-            split: Dataset.from_pandas(part[used], features=features, preserve_index=False)
+            split: Dataset.from_pandas(part[used], info=info.copy(), preserve_index=False)
             for split in ("train", "validation", "test", "unlabeled")
             if len(part := rows[rows["split"] == split])
         }

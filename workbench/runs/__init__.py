@@ -7,5 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["lesson"],
     submod_attrs={
         "folders": ["Run", "list_runs", "load", "root_folder", "save", "scan_runs", "versions"],
+        "provenance": ["describe_data"],
     },
 )

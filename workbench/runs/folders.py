@@ -58,24 +58,33 @@ def save(
     history: History | None = None,
     model=None,
     seconds: float | None = None,
+    settings: dict | None = None,
+    data: dict | None = None,
+    stopped: bool = False,
+    notes: str = "",
     root: str | Path | None = None,
 ) -> Path:
     """Write a run folder and return its path; it appears whole or not at all.
 
     Parameters
     ----------
-    name : the model's name, also the end of the folder's name.
+    name : what the run is called, also the end of the folder's name.
     predictions : a `pandas.DataFrame`, as in `evaluation.Evaluation`.
-    model : an object with ``save(folder)``.
+    model : a fitted model whose weights are to be saved with the run.
+    settings : the arguments of `models.build`; the model's name stands under ``"model"``.
+    data : what the model was trained on, as `describe_data` gives it.
+    stopped : whether the training was stopped before its end.
+    notes : words of a person on the run.
 
     Raises
     ------
     UserError : the folder cannot be written.
     """
-    parameters = parameters or {}
+    parameters, settings = parameters or {}, settings or {}
     info = {
-        "name": name, "notebook": notebook, "parameters": parameters, "versions": versions(),
-        "seed": parameters.get("SEED", parameters.get("seed")), "device": device(),
+        "name": name, "notes": notes, "notebook": notebook, "parameters": parameters,
+        "settings": settings, "data": data or {}, "stopped": stopped, "versions": versions(),
+        "seed": parameters.get("SEED", settings.get("seed")), "device": device(),
         "git": _git_revision(), "seconds": seconds, "time": time.strftime("%Y-%m-%dT%H:%M:%S"),
         "test_set": _test_set(predictions),
     }  # fmt: skip
