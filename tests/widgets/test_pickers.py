@@ -1,106 +1,11 @@
-"""Choosing a model and a data set: the state, what the views say, what they do to each other."""
-
-import errno
-import threading
-import warnings
-from pathlib import Path
+"""What both pickers have in common: a choice that only they change, and that a new run keeps."""
 
 import pytest
 from traitlets import TraitError
 
-from workbench import data
-from workbench.errors import UserError
-from workbench.models import costs
-from workbench.widgets import data_view, model_view
+from workbench.widgets import base, pickers
 from workbench.widgets.data_picker import DataPicker
-from workbench.widgets.dropzone import write_upload
 from workbench.widgets.model_picker import ModelPicker
-
-TEXTS = ["a good film", "a bad film"] * 10
-
-
-@pytest.fixture(autouse=True)
-def known_costs(monkeypatch):
-    """Nothing is measured: every model costs two minutes, the bundled encoder 40."""
-
-    def estimate(name, texts, labels=None, **settings):
-        return costs.Cost(2400.0 if name == "minilm" else 120.0, 2000.0, name != "dapt")
-
-    monkeypatch.setattr(costs, "estimate", estimate)
-
-
-def controls(view) -> dict:
-    """Every control of a view by its label, and the texts under ``said``."""
-    found, waiting = {"said": []}, [view]
-    while waiting:
-        widget = waiting.pop(0)
-        waiting += getattr(widget, "children", ())
-        if type(widget).__name__ == "HTML":
-            found["said"].append(widget)
-        elif label := getattr(widget, "description", "") or getattr(widget, "label", ""):
-            found[label] = widget
-    return found
-
-
-def said(view) -> str:
-    return "\n".join(html.value for html in controls(view)["said"])
-
-
-# --- models --------------------------------------------------------------------------------------
-
-
-def test_zero_and_none_leave_a_setting_to_the_model():
-    picker = ModelPicker("minilm", strategy="frozen", epochs=0.0, learning_rate=None, max_length=64)
-    assert picker.value == {
-        "model": "minilm", "strategy": "frozen", "epochs": None, "learning_rate": None,
-        "max_length": 64, "seed": 0,
-    }  # fmt: skip
-    model = picker.build()
-    assert (model.strategy, model.epochs, model.learning_rate) == ("frozen", 3, None)
-    assert (model.max_length, model.seed) == (64, 0)
-    assert picker.build(epochs=2).epochs == 2
-
-
-def test_only_what_the_model_takes_is_passed_on():
-    picker = ModelPicker("svm", epochs=2, learning_rate=1e-3, seed=5)
-    assert picker.settings() == {"seed": 5}
-    assert picker.build() is not None
-    picker.choose(model="perceptron")
-    assert picker.settings() == {"epochs": 2, "seed": 5}
-    assert isinstance(ModelPicker("mlp", epochs=2.0).settings()["epochs"], int)
-    assert ModelPicker("cnn", epochs=2.5).build().epochs == 2.5
-
-
-@pytest.mark.parametrize(
-    ("given", "sentence"),
-    [
-        ({"model": "minilmm"}, "did you mean 'minilm'"),
-        ({"strategy": "froozen"}, "did you mean 'frozen'"),
-        ({"epochs": -1}, "epochs must lie between 0"),
-        ({"learning_rate": 3}, "learning_rate must lie between 0"),
-        ({"seed": 2**32}, "seed must lie between 0"),
-        ({"max_length": "long"}, "max_length must lie between 0"),
-        ({"epoch": 3}, "did you mean 'epochs'"),
-        ({"model": "svm", "groups": ["pretrained"]}, "Valid: minilm"),
-    ],
-)
-def test_what_cannot_be_is_refused_in_a_sentence(given, sentence):
-    with pytest.raises(UserError, match=sentence):
-        ModelPicker(**given)
-
-
-def test_clicks_and_parameters_come_to_the_same():
-    picker = ModelPicker(texts=TEXTS)
-    shown = controls(picker.view())
-    shown["Strategy"].value = "lora"
-    shown["Epochs (0: own)"].value = 1.5
-    shown["Learning rate"].value = 5e-5
-    shown["Length (0: own)"].value = 32
-    shown["Seed"].value = 7
-    given = {"strategy": "lora", "epochs": 1.5, "learning_rate": 5e-5, "max_length": 32, "seed": 7}
-    assert picker.value == ModelPicker(**given).value
-    assert picker.build().get_params() == ModelPicker(**given).build().get_params()
-    picker.wait()
 
 
 @pytest.mark.parametrize("picker", [ModelPicker, DataPicker])
@@ -113,342 +18,66 @@ def test_a_change_of_the_value_that_was_given_out_changes_no_choice(picker):
         picker.value = {}
 
 
-def test_the_catalogue_is_grouped_and_can_be_restricted():
-    shown = controls(ModelPicker(groups=["pretrained", "neural"]).view())
-    labels = [label for label, _ in shown["Model"].options]
-    assert labels[0] == "neural · perceptron"
-    assert labels[-1] == "pretrained · minilm"
-    assert not any("classical" in label for label in labels)
+@pytest.fixture
+def run(monkeypatch):
+    """Call something as a cell of a live notebook does that is run (again)."""
+    now = {"count": 0, "cell": ""}
+    monkeypatch.setattr(pickers, "_choices", {})
+    monkeypatch.setattr(pickers, "_made", {})
+    monkeypatch.setattr(base, "running_cell", lambda: (now["cell"], str(now["count"])))
+
+    def run(cell, code):
+        now.update(cell=cell, count=now["count"] + 1)
+        result = code()
+        now["cell"] = ""
+        return result
+
+    return run
 
 
-def test_settings_that_a_model_has_not_are_disabled_and_kept():
-    picker = ModelPicker(epochs=2)
-    view = picker.view()
-    shown = controls(view)
-    assert not shown["Strategy"].disabled
-    assert "all weights are trainable" in said(view)
-    shown["Model"].value = "naive-bayes"
-    assert all(shown[n].disabled for n in ("Strategy", "Epochs (0: own)", "Learning rate", "Seed"))
-    assert "no strategy" in said(view)
-    assert picker.value["epochs"] == 2
-    shown["Model"].value = "minilm"
-    assert not shown["Epochs (0: own)"].disabled
-    assert shown["Epochs (0: own)"].value == 2
+def test_a_cell_that_is_run_again_keeps_the_choice(run):
+    first = run("a", lambda: DataPicker("reviews", seed=1))
+    first.choose(source="reviews-zh")
+    again = run("a", lambda: DataPicker("reviews", seed=2))
+    assert again.value["source"] == again.requested["source"] == "reviews-zh"
+    assert again.seed == 2, "what is no part of the choice comes from the arguments"
+    again.choose(source="reviews")
+    assert run("a", lambda: DataPicker("reviews")).value["source"] == "reviews"
 
 
-def test_a_rate_that_is_not_on_the_scale_can_be_chosen():
-    shown = controls(ModelPicker(learning_rate=3.3e-4).view())
-    assert shown["Learning rate"].value == 3.3e-4
-    assert shown["Learning rate"].label == "0.00033"
-    assert shown["Learning rate"].options[0] == ("own", 0.0)
-
-
-def test_a_wrong_name_is_told_at_once_and_the_choice_stays():
-    picker = ModelPicker()
-    view = picker.view()
-    controls(view)["Hub or folder"].value = "./<script>nowhere"
-    assert picker.value["model"] == "minilm"
-    assert "✗ There is no folder &#x27;./&lt;script&gt;nowhere&#x27;" in said(view)
-    assert "<script>" not in said(view)
-
-
-def test_a_folder_is_checked_and_chosen(checkpoint):
-    folder, picker = str(checkpoint("bert")), ModelPicker()
-    view = picker.view()
-    controls(view)["Hub or folder"].value = folder
-    assert picker.value["model"] == folder
-    assert controls(view)["Model"].value == folder
-    assert "can be used" in said(view)
-    assert "0.0 M" in said(view)  # a tiny checkpoint
-    assert picker.build().encoder == folder
-
-
-def test_views_of_one_choice_agree():
-    picker = ModelPicker()
-    first, second = controls(picker.view()), controls(picker.view())
-    first["Epochs (0: own)"].value = 4
-    assert second["Epochs (0: own)"].value == 4
-    second["Model"].value = "svm"
-    assert first["Model"].value == "svm"
-
-
-def test_the_estimate_comes_in_the_background():
-    picker = ModelPicker(texts=TEXTS)
-    view = picker.view()
-    assert "press Measure" in said(view), "nobody has asked yet"
-    controls(view)["Measure"].click()
-    picker.wait()
-    assert "about 40 min, 2.0 GiB" in said(view)
-    assert picker.cost() == costs.Cost(2400.0, 2000.0, True)
-
-
-def test_a_failed_estimate_is_a_sentence(monkeypatch):
-    def fail(*args, **settings):
-        raise RuntimeError("no <room>")
-
-    monkeypatch.setattr(costs, "estimate", fail)
-    picker = ModelPicker(texts=TEXTS)
-    view = picker.view()
-    controls(view)["Epochs (0: own)"].value = 4
-    picker.wait()
-    assert "RuntimeError: no &lt;room&gt;" in said(view)
-
-
-def test_all_are_compared_on_demand():
-    picker = ModelPicker(texts=TEXTS)
-    view = picker.view()
-    assert "domain" not in said(view)
-    controls(view)["Compare all"].click()
-    picker.wait()
-    table = model_view.comparison(picker)
-    assert table in said(view)
-    assert all(name in table for name in picker.names())
-    assert table.count("about 2 min") == len(picker.names()) - 1
-    assert "(scaled from minilm)" in table
-    assert controls(ModelPicker().view())["Compare all"].disabled
-
-
-def test_the_still_picture_measures_nothing(monkeypatch):
-    monkeypatch.setattr(costs, "estimate", None)
-    shown = ModelPicker("minilm", texts=TEXTS, epochs=2).still()
-    assert "22.7 M parameters; English; here" in shown["text/html"]
-    assert "epochs 2, learning rate own, max length 128 (own), seed 0" in shown["text/html"]
-    assert "measuring" not in shown["text/html"]
-    assert shown["text/plain"] == "Model: model=minilm, strategy=full, epochs=2, seed=0"
+def test_it_is_kept_for_models_too(run):
+    run("m", lambda: ModelPicker("minilm", epochs=2)).choose(model="svm", epochs=5)
+    kept = run("m", lambda: ModelPicker("minilm", epochs=2, texts=["new"])).value
+    assert (kept["model"], kept["epochs"]) == ("svm", 5)
 
 
 @pytest.mark.parametrize(
-    ("cost", "words"),
+    ("cell", "code"),
     [
-        (None, "measuring…"),
-        ("no texts", "no texts"),
-        (costs.Cost(0.2, 8.06, True), "less than 1 s, 8.1 MiB"),
-        (costs.Cost(89, 512.3, True), "about 89 s, 512 MiB"),
-        (costs.Cost(5000, 1500, False), "about 83 min, 1.5 GiB (scaled from minilm)"),
-        (costs.Cost(9000, 99999, True), "about 2.5 h, 97.7 GiB"),
-        (costs.Cost(9, 9, True, True), "about 9 s, 9 MiB (measured on a busy machine)"),
+        ("b", lambda: ModelPicker("minilm")),
+        ("a", lambda: ModelPicker("cnn")),
+        ("a", lambda: ModelPicker("minilm", epochs=4)),
+        ("a", lambda: ModelPicker("minilm", groups=["pretrained"])),
+        ("", lambda: ModelPicker("minilm")),
     ],
 )
-def test_an_estimate_is_rounded(cost, words):
-    assert model_view.in_words(cost) == words
+def test_another_cell_or_other_arguments_start_anew(run, cell, code):
+    run("a", lambda: ModelPicker("minilm")).choose(model="svm")
+    fresh = code().value
+    assert run(cell, code).value == fresh
+    assert fresh["model"] != "svm"
 
 
-# --- data ----------------------------------------------------------------------------------------
+def test_an_argument_that_has_become_what_was_chosen_changes_nothing(run):
+    """A cell below may write the choice into the variable from which the picker is made."""
+    run("a", lambda: ModelPicker("minilm")).choose(model="cnn", epochs=7)
+    assert run("a", lambda: ModelPicker("cnn")).value["epochs"] == 7
+    assert run("a", lambda: ModelPicker("cnn")).value["epochs"] == 7
 
 
-def write(path: Path, header: str = "text,label", rows: int = 40) -> str:
-    lines = [
-        f"<script>text number {i} of {path.stem},{('good', 'bad')[i % 2]}" for i in range(rows)
-    ]
-    path.write_text("\n".join([header, *lines]), encoding="utf-8")
-    return str(path)
+def test_two_pickers_of_one_cell_keep_a_choice_each(run):
+    def both():
+        return DataPicker("reviews"), DataPicker("reviews")
 
-
-@pytest.fixture
-def counted(monkeypatch):
-    """The sources that `data.load` has read."""
-    read, load = [], data.load
-    monkeypatch.setattr(data, "load", lambda **k: read.append(k["source"]) or load(**k))
-    return read
-
-
-def test_what_is_seen_is_not_read_again(tmp_path, counted):
-    source = write(tmp_path / "own.csv")
-    picker = DataPicker(source)
-    picker.view()
-    assert set(picker.load()) == {"train", "validation", "test"}
-    assert picker.load() is picker.load()
-    assert counted == [source]
-    write(tmp_path / "own.csv", rows=60)
-    assert sum(map(len, picker.load().values())) == 60
-    assert counted == [source] * 2
-
-
-def test_it_loads_what_data_load_loads(tmp_path):
-    source = write(tmp_path / "own.csv", "a,b")
-    loaded = DataPicker(source, "a", "b", seed=3).load()
-    same = data.load(source, "a", "b", seed=3)
-    assert loaded["train"].to_dict() == same["train"].to_dict()
-
-
-def test_notes_are_shown_and_told_again_when_loaded(tmp_path):
-    path = tmp_path / "own.csv"
-    write(path)
-    path.write_text(path.read_text() + "\n,good")
-    picker = DataPicker(path)
-    assert "1 of 41 rows" in picker.still()["text/html"]
-    for _ in range(2):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            picker.load()
-        assert [w.category for w in caught] == [data.DataWarning]
-
-
-def test_reading_takes_no_warning_of_another_thread(tmp_path, monkeypatch):
-    reading, read_on, load = threading.Event(), threading.Event(), data.load
-
-    def slow(**choice):
-        reading.set()
-        assert read_on.wait(10)
-        return load(**choice)
-
-    path = tmp_path / "own.csv"
-    path.write_text(Path(write(path)).read_text() + "\n,good")
-    picker = DataPicker()
-    monkeypatch.setattr(data, "load", slow)
-    with pytest.warns(UserWarning, match="of somebody else"):
-        picker.begin(lambda: picker.choose(source=str(path)))
-        assert reading.wait(10)
-        warnings.warn("of somebody else", stacklevel=1)
-    read_on.set()
-    picker.wait()
-    assert [note[:17] for note in picker.notes] == ["1 of 41 rows of '"]
-
-
-def test_a_source_without_a_required_column_gives_way_with_a_note(tmp_path):
-    picker = DataPicker(write(tmp_path / "own.csv"), requires=("domain",))
-    assert "goes on with the bundled reviews" in picker.still()["text/html"]
-
-
-def test_a_bad_file_is_told_and_the_choice_stays(tmp_path):
-    (tmp_path / "bad.csv").write_bytes(b"text,label\n\xff\xfe,good\n")
-    picker = DataPicker("reviews")
-    view = picker.view()
-    before = picker.load()
-    for bad, sentence in (("bad.csv", "is not UTF-8"), ("gone.csv", "There is no file")):
-        controls(view)["File or hub"].value = str(tmp_path / bad)
-        picker.wait()
-        assert sentence in said(view)
-        assert picker.value == {"source": "reviews", "text_column": "", "label_column": ""}
-        assert picker.load() is before
-
-
-def test_columns_that_cannot_be_guessed_are_chosen(tmp_path):
-    source, picker = write(tmp_path / "own.csv", "was,wie"), DataPicker()
-    view = picker.view()
-    shown = controls(view)
-    shown["File or hub"].value = source
-    picker.wait()
-    assert "No text column found" in said(view)
-    assert "-p TEXT" not in said(view)
-    assert picker.value["source"] == "reviews"
-    assert [value for _, value in shown["Text column"].options] == ["", "was", "wie"]
-    shown["Text column"].value = "was"
-    picker.wait()
-    assert "No label column found" in said(view)
-    shown["Label column"].value = "wie"
-    picker.wait()
-    assert picker.value == {"source": source, "text_column": "was", "label_column": "wie"}
-    assert shown["Bundled"].value == source
-    shown["Bundled"].value = "reviews-zh"
-    picker.wait()
-    assert picker.value == {"source": "reviews-zh", "text_column": "", "label_column": ""}
-
-
-def test_a_column_that_is_not_there_is_told(tmp_path):
-    picker = DataPicker(write(tmp_path / "own.csv"), "txt")
-    assert "did you mean &#x27;text&#x27;" in said(picker.view())
-    with pytest.raises(UserError, match="did you mean 'text'"):
-        picker.load()
-    with pytest.raises(UserError, match="did you mean 'text'"):
-        picker.still()
-
-
-def test_what_people_wrote_is_shown_as_text(tmp_path):
-    html = DataPicker(write(tmp_path / "own.csv")).still()["text/html"]
-    assert "&lt;script&gt;text number" in html
-    assert "<script>" not in html
-
-
-def test_a_file_is_handed_over_whole_and_chosen(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    content = Path(write(tmp_path / "mine.csv")).read_bytes()
-    picker = DataPicker()
-    view = picker.view()
-    zone = controls(view)[data_view.UPLOAD]
-    for at in range(0, len(content), 1000):
-        message = {"name": "../evil/mine (1).csv", "size": len(content), "at": at}
-        piece = memoryview(content)[at : at + 1000]
-        zone._handle_custom_msg(message | {"last": at + 1000 >= len(content)}, [piece])
-    picker.wait()
-    assert picker.value["source"] == "uploads/mine-1-.csv"
-    assert (tmp_path / "uploads" / "mine-1-.csv").read_bytes() == content
-    assert [p.name for p in (tmp_path / "uploads").iterdir()] == ["mine-1-.csv"]
-    assert controls(view)["Bundled"].value == "uploads/mine-1-.csv"
-
-
-def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=r"give a file in \.csv"):
-        write_upload("run.exe", 0, b"", tmp_path)
-    with pytest.raises(UserError, match=r"'big\.csv' has 201 MB; 200 MB .* type its name"):
-        write_upload("big.csv", 201 * 2**20, b"", tmp_path)
-    with pytest.raises(UserError, match="did not arrive whole"):
-        write_upload("cut.csv", 5, b"text", tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
-    write_upload("own.csv", 3, b"old", tmp_path)
-
-    def full(self, content):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(UserError, match="No space left on device"):
-        write_upload("own.csv", 3, b"new", tmp_path)
-    assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
-
-
-def test_the_summary_counts(tmp_path):
-    source = write(tmp_path / "own.csv", rows=50)
-    tables = {name: data.frame(part) for name, part in data.load(source).items()}
-    assert data_view.sizes(tables)["rows"].sum() == 50
-    counts = data_view.classes(tables)
-    assert counts.loc["good", ["train", "validation", "test"]].sum() == 25
-    assert counts["share"].to_list() == [0.5, 0.5]
-    assert set(data_view.sizes(tables)["longest"]) == {6}
-    assert set(data_view.sizes(tables)["repeated texts"]) == {0}
-    html = DataPicker(source).still()["text/html"]
-    assert html.count(">0.500 ██████████</td>") == 2
-    assert "&lt;span" not in html
-
-
-def test_the_language_is_told_from_a_column_or_from_the_letters():
-    frame = data.frame(data.load("reviews-en-zh")["train"])
-    assert data_view.language(frame).startswith("Language: en (")
-    without = frame.drop(columns="language")
-    assert "Latin" in data_view.language(without)
-    russian = without.assign(text="Очень хорошо")
-    assert data_view.language(russian) == "Letters: 100% Cyrillic; words are cut at spaces."
-    thai = without.assign(text="ภาษาไทยสวยงาม")
-    assert data_view.language(thai) == "Letters: 100% Thai; words are cut by a Thai dictionary."
-    chinese = without.assign(text="很好")
-    assert "100% Chinese; words are cut by a Chinese dictionary" in data_view.language(chinese)
-
-
-def test_long_texts_are_cut_in_the_preview():
-    frame = data.frame(data.load("reviews")["train"])
-    cut = data_view.preview(frame.assign(text="a" * 1000))
-    assert set(cut["text"].str.len()) == {data_view.LONGEST + 1}
-    assert len(cut) == data_view.SHOWN
-
-
-def test_views_of_one_data_set_agree_and_outlive_an_error_of_one(tmp_path, monkeypatch):
-    """A source whose columns must be named offers them in every view, also after a broken one."""
-    picker, draw = DataPicker(), data_view.summary
-    broken, shown = picker.view(), picker.view()
-    calls = iter([ZeroDivisionError("drawing"), None])
-
-    def fail_once(*args):
-        if error := next(calls, None):
-            raise error
-        return draw(*args)
-
-    monkeypatch.setattr(data_view, "summary", fail_once)
-    picker.choose(source="reviews-zh")
-    assert "reviews-zh: rows" in said(shown)
-    assert "ZeroDivisionError: drawing" in said(broken)
-    with pytest.raises(UserError, match="No text column"):
-        picker.choose(source=write(tmp_path / "own.csv", "was,wie"))
-    for view in (broken, shown):
-        assert [name for _, name in controls(view)["Text column"].options] == ["", "was", "wie"]
+    run("a", both)[1].choose(source="reviews-zh")
+    assert [picker.value["source"] for picker in run("a", both)] == ["reviews", "reviews-zh"]

@@ -45,6 +45,7 @@ class DataPicker(Picker):
             {"source": str(source), "text_column": text_column, "label_column": label_column}
         )
         self.seed, self.requires = seed, tuple(requires)
+        self.keep_choice(self.requires)
         self.set_trait("requested", self.value)
         self._cached: tuple = (None, None, [])
         self._columns: tuple = (None, [])

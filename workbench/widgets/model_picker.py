@@ -45,6 +45,7 @@ class ModelPicker(Picker):
         self._costs: dict[tuple, costs.Cost | str | None] = {}
         self._compared: dict[str, costs.Cost | str] | None = None
         self.choose(model=model, **settings)
+        self.keep_choice(groups)
         self._measure_wanted = False
 
     def choose(self, **changes) -> None:

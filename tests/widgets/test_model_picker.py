@@ -1,0 +1,195 @@
+"""Choosing a model: the state, what the view says, what several views do to each other."""
+
+import pytest
+
+from tests.widgets.helpers import controls, said
+from workbench.errors import UserError
+from workbench.models import costs
+from workbench.widgets import model_view
+from workbench.widgets.model_picker import ModelPicker
+
+TEXTS = ["a good film", "a bad film"] * 10
+
+
+@pytest.fixture(autouse=True)
+def known_costs(monkeypatch):
+    """Nothing is measured: every model costs two minutes, the bundled encoder 40."""
+
+    def estimate(name, texts, labels=None, **settings):
+        return costs.Cost(2400.0 if name == "minilm" else 120.0, 2000.0, name != "dapt")
+
+    monkeypatch.setattr(costs, "estimate", estimate)
+
+
+def test_zero_and_none_leave_a_setting_to_the_model():
+    picker = ModelPicker("minilm", strategy="frozen", epochs=0.0, learning_rate=None, max_length=64)
+    assert picker.value == {
+        "model": "minilm", "strategy": "frozen", "epochs": None, "learning_rate": None,
+        "max_length": 64, "seed": 0,
+    }  # fmt: skip
+    model = picker.build()
+    assert (model.strategy, model.epochs, model.learning_rate) == ("frozen", 3, None)
+    assert (model.max_length, model.seed) == (64, 0)
+    assert picker.build(epochs=2).epochs == 2
+
+
+def test_only_what_the_model_takes_is_passed_on():
+    picker = ModelPicker("svm", epochs=2, learning_rate=1e-3, seed=5)
+    assert picker.settings() == {"seed": 5}
+    assert picker.build() is not None
+    picker.choose(model="perceptron")
+    assert picker.settings() == {"epochs": 2, "seed": 5}
+    assert isinstance(ModelPicker("mlp", epochs=2.0).settings()["epochs"], int)
+    assert ModelPicker("cnn", epochs=2.5).build().epochs == 2.5
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"model": "minilmm"}, "did you mean 'minilm'"),
+        ({"strategy": "froozen"}, "did you mean 'frozen'"),
+        ({"epochs": -1}, "epochs must lie between 0"),
+        ({"learning_rate": 3}, "learning_rate must lie between 0"),
+        ({"seed": 2**32}, "seed must lie between 0"),
+        ({"max_length": "long"}, "max_length must lie between 0"),
+        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"model": "svm", "groups": ["pretrained"]}, "Valid: minilm"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(given, sentence):
+    with pytest.raises(UserError, match=sentence):
+        ModelPicker(**given)
+
+
+def test_clicks_and_parameters_come_to_the_same():
+    picker = ModelPicker(texts=TEXTS)
+    shown = controls(picker.view())
+    shown["Strategy"].value = "lora"
+    shown["Epochs (0: own)"].value = 1.5
+    shown["Learning rate"].value = 5e-5
+    shown["Length (0: own)"].value = 32
+    shown["Seed"].value = 7
+    given = {"strategy": "lora", "epochs": 1.5, "learning_rate": 5e-5, "max_length": 32, "seed": 7}
+    assert picker.value == ModelPicker(**given).value
+    assert picker.build().get_params() == ModelPicker(**given).build().get_params()
+    picker.wait()
+
+
+def test_the_catalogue_is_grouped_and_can_be_restricted():
+    shown = controls(ModelPicker(groups=["pretrained", "neural"]).view())
+    labels = [label for label, _ in shown["Model"].options]
+    assert labels[0] == "neural · perceptron"
+    assert labels[-1] == "pretrained · minilm"
+    assert not any("classical" in label for label in labels)
+
+
+def test_settings_that_a_model_has_not_are_disabled_and_kept():
+    picker = ModelPicker(epochs=2)
+    view = picker.view()
+    shown = controls(view)
+    assert not shown["Strategy"].disabled
+    assert "all weights are trainable" in said(view)
+    shown["Model"].value = "naive-bayes"
+    assert all(shown[n].disabled for n in ("Strategy", "Epochs (0: own)", "Learning rate", "Seed"))
+    assert "no strategy" in said(view)
+    assert picker.value["epochs"] == 2
+    shown["Model"].value = "minilm"
+    assert not shown["Epochs (0: own)"].disabled
+    assert shown["Epochs (0: own)"].value == 2
+
+
+def test_a_rate_that_is_not_on_the_scale_can_be_chosen():
+    shown = controls(ModelPicker(learning_rate=3.3e-4).view())
+    assert shown["Learning rate"].value == 3.3e-4
+    assert shown["Learning rate"].label == "0.00033"
+    assert shown["Learning rate"].options[0] == ("own", 0.0)
+
+
+def test_a_wrong_name_is_told_at_once_and_the_choice_stays():
+    picker = ModelPicker()
+    view = picker.view()
+    controls(view)["Hub or folder"].value = "./<script>nowhere"
+    assert picker.value["model"] == "minilm"
+    assert "✗ There is no folder &#x27;./&lt;script&gt;nowhere&#x27;" in said(view)
+    assert "<script>" not in said(view)
+
+
+def test_a_folder_is_checked_and_chosen(checkpoint):
+    folder, picker = str(checkpoint("bert")), ModelPicker()
+    view = picker.view()
+    controls(view)["Hub or folder"].value = folder
+    assert picker.value["model"] == folder
+    assert controls(view)["Model"].value == folder
+    assert "can be used" in said(view)
+    assert "0.0 M" in said(view)  # a tiny checkpoint
+    assert picker.build().encoder == folder
+
+
+def test_views_of_one_choice_agree():
+    picker = ModelPicker()
+    first, second = controls(picker.view()), controls(picker.view())
+    first["Epochs (0: own)"].value = 4
+    assert second["Epochs (0: own)"].value == 4
+    second["Model"].value = "svm"
+    assert first["Model"].value == "svm"
+
+
+def test_the_estimate_comes_in_the_background():
+    picker = ModelPicker(texts=TEXTS)
+    view = picker.view()
+    assert "press Measure" in said(view), "nobody has asked yet"
+    controls(view)["Measure"].click()
+    picker.wait()
+    assert "about 40 min, 2.0 GiB" in said(view)
+    assert picker.cost() == costs.Cost(2400.0, 2000.0, True)
+
+
+def test_a_failed_estimate_is_a_sentence(monkeypatch):
+    def fail(*args, **settings):
+        raise RuntimeError("no <room>")
+
+    monkeypatch.setattr(costs, "estimate", fail)
+    picker = ModelPicker(texts=TEXTS)
+    view = picker.view()
+    controls(view)["Epochs (0: own)"].value = 4
+    picker.wait()
+    assert "RuntimeError: no &lt;room&gt;" in said(view)
+
+
+def test_all_are_compared_on_demand():
+    picker = ModelPicker(texts=TEXTS)
+    view = picker.view()
+    assert "domain" not in said(view)
+    controls(view)["Compare all"].click()
+    picker.wait()
+    table = model_view.comparison(picker)
+    assert table in said(view)
+    assert all(name in table for name in picker.names())
+    assert table.count("about 2 min") == len(picker.names()) - 1
+    assert "(scaled from minilm)" in table
+    assert controls(ModelPicker().view())["Compare all"].disabled
+
+
+def test_the_still_picture_measures_nothing(monkeypatch):
+    monkeypatch.setattr(costs, "estimate", None)
+    shown = ModelPicker("minilm", texts=TEXTS, epochs=2).still()
+    assert "22.7 M parameters; English; here" in shown["text/html"]
+    assert "epochs 2, learning rate own, max length 128 (own), seed 0" in shown["text/html"]
+    assert "measuring" not in shown["text/html"]
+    assert shown["text/plain"] == "Model: model=minilm, strategy=full, epochs=2, seed=0"
+
+
+@pytest.mark.parametrize(
+    ("cost", "words"),
+    [
+        (None, "measuring…"),
+        ("no texts", "no texts"),
+        (costs.Cost(0.2, 8.06, True), "less than 1 s, 8.1 MiB"),
+        (costs.Cost(89, 512.3, True), "about 89 s, 512 MiB"),
+        (costs.Cost(5000, 1500, False), "about 83 min, 1.5 GiB (scaled from minilm)"),
+        (costs.Cost(9000, 99999, True), "about 2.5 h, 97.7 GiB"),
+        (costs.Cost(9, 9, True, True), "about 9 s, 9 MiB (measured on a busy machine)"),
+    ],
+)
+def test_an_estimate_is_rounded(cost, words):
+    assert model_view.in_words(cost) == words
