@@ -1,32 +1,68 @@
 """What `Trainer` calls while it trains: the history, the best weights, when to save."""
 
+import time
+
 import numpy as np
 import transformers
 
+from workbench.training import history as rows
 from workbench.training import stop_event
 from workbench.training.checkpoints import Checkpoints
 from workbench.training.history import History
 
 
 class LogHistory(transformers.TrainerCallback):
-    """Writes what `Trainer` logs into the history."""
+    """Writes what `Trainer` logs into the history, and notifies a listener by time as well.
+
+    A listener gets the first step at once, then a row a second, later one after each fiftieth of
+    the time. These rows depend on the machine and a resumed run could not repeat them: the history
+    holds those by step alone. Each row has the ``seconds`` since training began; in a resumed run
+    they go on from the last row.
+    """
 
     def __init__(self, history: History, prefix: str) -> None:
         self.history, self.prefix = history, prefix
+        self._losses: list[float] = []  # since the last row that a listener got
+        self._began = self._due = 0.0
+
+    def add_loss(self, loss: float) -> None:
+        """The loss of one step."""
+        self._losses.append(loss)
+
+    def on_train_begin(self, args, state, control, **_):
+        earlier = self.history.column("seconds")[1]
+        self._began = time.perf_counter() - max(earlier, default=0.0)
+
+    def on_step_end(self, args, state, control, lr_scheduler=None, **_):
+        if not control.should_log and self._seconds() >= self._due:
+            self._notify(self._row(state, lr_scheduler.get_last_lr()[0]))
 
     def on_log(self, args, state, control, logs=None, **_):
         if "loss" in logs:
-            self.history.log(
-                step=state.global_step, epoch=logs["epoch"], steps=state.max_steps,
-                learning_rate=logs["learning_rate"], **{f"{self.prefix}loss": logs["loss"]},
-            )  # fmt: skip
+            row = self._row(state, logs["learning_rate"])
+            row |= {"grad_norm": logs["grad_norm"]} if "grad_norm" in logs else {}
+            self.history.add(**row, **{f"{self.prefix}loss": logs["loss"]})
+            self._notify(row)
+
+    def _row(self, state, learning_rate: float) -> dict:
+        return {"step": state.global_step, "epoch": state.epoch, "steps": state.max_steps,
+                "learning_rate": learning_rate, "seconds": round(self._seconds(), 2)}  # fmt: skip
+
+    def _notify(self, row: dict) -> None:
+        mean, self._losses = np.mean(self._losses), []
+        rows.notify(**row, **{f"{self.prefix}loss": mean})
+        self._due = 1.02 * self._seconds() + 1
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._began
 
     def on_evaluate(self, args, state, control, metrics=None, **_):
         scores = {
             f"validation_{self.prefix}{key}": metrics[f"eval_{key}"]
-            for key in ("loss", "accuracy", "macro_f1")
+            for key in ("loss", "accuracy", "macro_f1", "n")
         }
-        self.history.log(step=state.global_step, epoch=state.epoch, **scores)
+        seconds = round(self._seconds(), 2)
+        self.history.log(step=state.global_step, epoch=state.epoch, seconds=seconds, **scores)
 
 
 class EarlyStopping(transformers.TrainerCallback):

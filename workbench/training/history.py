@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+EARLY = 0.2  # of the steps: before that, and before one epoch, a curve says nothing
 _listener: ContextVar[Callable[[dict], None] | None] = ContextVar("listener", default=None)
 
 
@@ -20,6 +21,12 @@ def listening(listener: Callable[[dict], None]) -> Iterator[None]:
         _listener.reset(token)
 
 
+def notify(**row: float) -> None:
+    """Hand a row to the listener, if there is one, without keeping it."""
+    if listener := _listener.get():
+        listener({key: _plain(value) for key, value in row.items()})
+
+
 class History(list):
     """One dict a report, such as ``{"step": 20, "epoch": 1.0, "loss": 0.61}``.
 
@@ -29,19 +36,29 @@ class History(list):
 
     def log(self, **row: float) -> None:
         """Append one row; values are turned into plain Python numbers."""
+        self.add(**row)
+        notify(**row)
+
+    def add(self, **row: float) -> None:
+        """Append one row as `log` does, of which no listener hears."""
         self.append({key: _plain(value) for key, value in row.items()})
-        if listener := _listener.get():
-            listener(self[-1])
 
     report = log  # its name of before, which people's notebooks call
 
-    def column(self, name: str) -> tuple[list[float], list[float]]:
-        """Steps and values of the rows that hold `name`, in the order of logging."""
-        rows = [row for row in self if name in row]
-        return [row["step"] for row in rows], [row[name] for row in rows]
+    def column(self, name: str, over: str = "step") -> tuple[list[float], list[float]]:
+        """Steps and values of the rows that hold `name`, in the order of logging.
+
+        `over` is another key in place of ``"step"``, such as ``"epoch"`` or ``"seconds"``; rows
+        without it are left out.
+        """
+        rows = [row for row in self if name in row and over in row]
+        return [row[over] for row in rows], [row[name] for row in rows]
 
     def reading(self) -> str:
         """What the curves say, in a sentence, by rules that anybody can check.
+
+        It is too early to tell before one epoch or a fifth of the steps is done, and while the
+        learning rate still warms up.
 
         Diverging: a loss that is NaN or infinite, or a training loss (mean of the last five rows)
         that lies above its lowest by more than half of what it had come down, plus a tenth of where
@@ -54,7 +71,7 @@ class History(list):
         steps, losses = self.column(kind)
         if None in losses:
             return "Diverging: the loss is NaN or infinite. Try a tenth of the learning rate."
-        if len(losses) < 2:
+        if len(losses) < 2 or self._is_early(kind):
             return "Too early to tell."
         smooth = [sum(part) / len(part) for i in range(len(losses))
                   if (part := losses[max(0, i - 4) : i + 1])]  # fmt: skip
@@ -83,6 +100,16 @@ class History(list):
         if best == len(values) - 1 and values[-1] < 0.99 * values[-2]:
             return "Still improving: the validation loss is at its lowest. More epochs may help."
         return "Level: the validation loss hardly changes any more."
+
+    def _is_early(self, kind: str) -> bool:
+        """Whether less than an epoch and a fifth of the steps is done, or the rate still rises."""
+        last = next(row for row in reversed(self) if kind in row)
+        rates = self.column("learning_rate")[1]
+        if len(rates) > 1 and rates[-1] > max(rates[:-1]):
+            return True
+        known = "epoch" in last or "steps" in last
+        few = last["step"] < EARLY * last.get("steps", math.inf)
+        return known and few and last.get("epoch", 0) < 1
 
     @staticmethod
     def _by_thirds(losses: list[float]) -> str:

@@ -54,6 +54,7 @@ def fit(
     stop_event.Stopped : before the first step was done.
     """
     _check(settings)
+    log = callbacks.LogHistory(history, first_stage)
     best = callbacks.EarlyStopping(settings.patience)
     data = [train] if validation is None else [train, validation]
     folder = settings.checkpoints and str(Path(settings.checkpoints, first_stage.strip("_")))
@@ -69,12 +70,11 @@ def fit(
             args=_arguments(settings, learning_rate, len(train), validation is not None, output,
                             precision == "bf16"),
             compute_loss_func=losses.cross_entropy_loss(class_weights, settings.label_smoothing),
-            callbacks=[callbacks.LogHistory(history, first_stage), best,
-                       callbacks.SaveWhenDue(checkpoints), *trainer_callbacks],
+            callbacks=[log, best, callbacks.SaveWhenDue(checkpoints), *trainer_callbacks],
         )  # fmt: skip
         trainer.configure(
             settings, rates=rates, prepare=prepare, dropout=dropout,
-            save=partial(checkpoints.write, history=history, best=best),
+            save=partial(checkpoints.write, history=history, best=best), on_loss=log.add_loss,
         )  # fmt: skip
         trainer.remove_callback(transformers.PrinterCallback)
         stopped = trainer.run(checkpoints.restore(history, best))

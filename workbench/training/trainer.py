@@ -46,7 +46,7 @@ class Trainer(transformers.Trainer):
 
     def configure(
         self, settings, *, rates: Callable[[str], float], prepare: Callable[[dict, int], dict],
-        dropout: speed.Pool, save: Callable,
+        dropout: speed.Pool, save: Callable, on_loss: Callable[[float], None],
     ) -> None:  # fmt: skip
         """Set what `Trainer` has no argument for.
 
@@ -57,9 +57,10 @@ class Trainer(transformers.Trainer):
         prepare : from a batch and the step to what the model is trained on.
         dropout : the pool that is restarted before each step.
         save : called with a function that saves, and the step, for each checkpoint.
+        on_loss : called with the loss of each step.
         """
         self._settings, self._rates, self._prepare_batch = settings, rates, prepare
-        self._dropout, self._write_checkpoint = dropout, save
+        self._dropout, self._write_checkpoint, self._on_loss = dropout, save, on_loss
         self.pieces = 1  # into which a batch is cut, where memory is short
 
     def facts(self) -> dict:
@@ -110,6 +111,7 @@ class Trainer(transformers.Trainer):
         loss = self._in_pieces(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise self._diverged(float(loss))
+        self._on_loss(float(loss))
         if self._settings.l1:
             losses.add_l1_gradient(model, self._settings.l1)
         return loss
@@ -159,6 +161,7 @@ class Trainer(transformers.Trainer):
             "loss": float(cross_entropy(torch.from_numpy(logits), labels)),
             "accuracy": float((predicted == rows.labels).mean()),
             "macro_f1": float(f1_score(rows.labels, predicted, average="macro", zero_division=0)),
+            "n": len(rows),
         }
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         return EvalLoopOutput(None, None, named, len(rows))
