@@ -1,11 +1,15 @@
 """Choosing a model: the state, what the view says, what several views do to each other."""
 
+import threading
+import time
+
 import pytest
 
 from tests.widgets.helpers import controls, said
 from workbench.errors import UserError
 from workbench.models import costs
-from workbench.widgets import model_view
+from workbench.models.encoder_classifier import STRATEGIES
+from workbench.widgets import attempt, model_view
 from workbench.widgets.model_picker import ModelPicker
 
 TEXTS = ["a good film", "a bad film"] * 10
@@ -16,7 +20,7 @@ def known_costs(monkeypatch):
     """Nothing is measured: every model costs two minutes, the bundled encoder 40."""
 
     def estimate(name, texts, labels=None, **settings):
-        return costs.Cost(2400.0 if name == "minilm" else 120.0, 2000.0, name != "dapt")
+        return costs.Cost(2400.0 if name == "minilm" else 120.0, 2000.0, "rough" * (name == "dapt"))
 
     monkeypatch.setattr(costs, "estimate", estimate)
 
@@ -48,10 +52,13 @@ def test_only_what_the_model_takes_is_passed_on():
     [
         ({"model": "minilmm"}, "did you mean 'minilm'"),
         ({"strategy": "froozen"}, "did you mean 'frozen'"),
-        ({"epochs": -1}, "epochs must lie between 0"),
-        ({"learning_rate": 3}, "learning_rate must lie between 0"),
-        ({"seed": 2**32}, "seed must lie between 0"),
-        ({"max_length": "long"}, "max_length must lie between 0"),
+        ({"epochs": -1}, "epochs must be a number from 0, the default, to 1000, not '-1'"),
+        ({"epochs": float("nan")}, "epochs must be a number from 0"),
+        ({"learning_rate": 3}, "learning_rate must be a number from 0"),
+        ({"seed": 2**32}, "seed must be a whole number from 0"),
+        ({"seed": 1.5}, "seed must be a whole number from 0"),
+        ({"max_length": "long"}, "max_length must be a whole number from 0"),
+        ({"max_length": 64.5}, "max_length must be a whole number from 0"),
         ({"epoch": 3}, "did you mean 'epochs'"),
         ({"model": "svm", "groups": ["pretrained"]}, "Valid: minilm"),
     ],
@@ -65,9 +72,9 @@ def test_clicks_and_parameters_come_to_the_same():
     picker = ModelPicker(texts=TEXTS)
     shown = controls(picker.view())
     shown["Strategy"].value = "lora"
-    shown["Epochs (0: own)"].value = 1.5
+    shown["Epochs (0: default)"].value = 1.5
     shown["Learning rate"].value = 5e-5
-    shown["Length (0: own)"].value = 32
+    shown["Length (0: default)"].value = 32
     shown["Seed"].value = 7
     given = {"strategy": "lora", "epochs": 1.5, "learning_rate": 5e-5, "max_length": 32, "seed": 7}
     assert picker.value == ModelPicker(**given).value
@@ -90,19 +97,21 @@ def test_settings_that_a_model_has_not_are_disabled_and_kept():
     assert not shown["Strategy"].disabled
     assert "all weights are trainable" in said(view)
     shown["Model"].value = "naive-bayes"
-    assert all(shown[n].disabled for n in ("Strategy", "Epochs (0: own)", "Learning rate", "Seed"))
+    assert all(
+        shown[n].disabled for n in ("Strategy", "Epochs (0: default)", "Learning rate", "Seed")
+    )
     assert "no strategy" in said(view)
     assert picker.value["epochs"] == 2
     shown["Model"].value = "minilm"
-    assert not shown["Epochs (0: own)"].disabled
-    assert shown["Epochs (0: own)"].value == 2
+    assert not shown["Epochs (0: default)"].disabled
+    assert shown["Epochs (0: default)"].value == 2
 
 
 def test_a_rate_that_is_not_on_the_scale_can_be_chosen():
     shown = controls(ModelPicker(learning_rate=3.3e-4).view())
     assert shown["Learning rate"].value == 3.3e-4
     assert shown["Learning rate"].label == "0.00033"
-    assert shown["Learning rate"].options[0] == ("own", 0.0)
+    assert shown["Learning rate"].options[0] == ("default", 0.0)
 
 
 def test_a_wrong_name_is_told_at_once_and_the_choice_stays():
@@ -128,8 +137,8 @@ def test_a_folder_is_checked_and_chosen(checkpoint):
 def test_views_of_one_choice_agree():
     picker = ModelPicker()
     first, second = controls(picker.view()), controls(picker.view())
-    first["Epochs (0: own)"].value = 4
-    assert second["Epochs (0: own)"].value == 4
+    first["Epochs (0: default)"].value = 4
+    assert second["Epochs (0: default)"].value == 4
     second["Model"].value = "svm"
     assert first["Model"].value == "svm"
 
@@ -141,7 +150,7 @@ def test_the_estimate_comes_in_the_background():
     controls(view)["Measure"].click()
     picker.wait()
     assert "about 40 min, 2.0 GiB" in said(view)
-    assert picker.cost() == costs.Cost(2400.0, 2000.0, True)
+    assert picker.cost() == costs.Cost(2400.0, 2000.0)
 
 
 def test_a_failed_estimate_is_a_sentence(monkeypatch):
@@ -151,7 +160,7 @@ def test_a_failed_estimate_is_a_sentence(monkeypatch):
     monkeypatch.setattr(costs, "estimate", fail)
     picker = ModelPicker(texts=TEXTS)
     view = picker.view()
-    controls(view)["Epochs (0: own)"].value = 4
+    controls(view)["Epochs (0: default)"].value = 4
     picker.wait()
     assert "RuntimeError: no &lt;room&gt;" in said(view)
 
@@ -166,15 +175,92 @@ def test_all_are_compared_on_demand():
     assert table in said(view)
     assert all(name in table for name in picker.names())
     assert table.count("about 2 min") == len(picker.names()) - 1
-    assert "(scaled from minilm)" in table
+    assert "(rough)" in table
     assert controls(ModelPicker().view())["Compare all"].disabled
+
+
+def test_of_one_model_the_strategies_are_compared(monkeypatch):
+    asked = []
+
+    def estimate(name, texts, labels=None, **settings):
+        asked.append((name, settings))
+        return costs.Cost(60.0 * len(asked), 100.0)
+
+    monkeypatch.setattr(costs, "estimate", estimate)
+    picker = ModelPicker(texts=TEXTS, groups=["pretrained"], epochs=2, max_length=64)
+    view = picker.view()
+    controls(view)["Compare all"].click()
+    picker.wait()
+    same = {"epochs": 2, "max_length": 64}
+    assert asked == [("minilm", {"strategy": strategy} | same) for strategy in STRATEGIES]
+    assert list(picker.compared()) == list(STRATEGIES)
+    table = model_view.comparison(picker)
+    assert all(about in table for about in STRATEGIES.values())
+    assert "about 5 min" in said(view)
+    picker.choose(epochs=3)
+    assert "press Measure" in picker.compared()["full"], "of other epochs nothing is known"
+
+
+def test_measure_measures_again(monkeypatch):
+    times = iter([9.0, 7.0])
+    monkeypatch.setattr(costs, "estimate", lambda *_, **__: costs.Cost(next(times), 100.0))
+    picker = ModelPicker(texts=TEXTS)
+    for seconds in (9.0, 7.0):
+        picker.measure()
+        picker.wait()
+        assert picker.cost().seconds == seconds
+    picker.measure(again=False)
+    picker.wait()
+    assert picker.cost().seconds == 7.0
+
+
+def test_nothing_is_measured_beside_a_training(monkeypatch):
+    picker, ended = ModelPicker(texts=TEXTS), threading.Event()
+    view = picker.view()
+    training = attempt.Attempt(1, ended.wait)
+    training.start()
+    while training.waits:
+        time.sleep(0.01)
+    controls(view)["Measure"].click()
+    picker.wait()
+    assert "not measured beside a training: press Measure" in said(view)
+    ended.set()
+    training.join()
+    controls(view)["Measure"].click()
+    picker.wait()
+    assert "about 40 min" in said(view)
+
+
+def test_what_was_trained_here_corrects_the_estimate(monkeypatch):
+    monkeypatch.setattr(costs, "_trained", {})
+    picker = ModelPicker(texts=TEXTS, strategy="lora")
+    picker.measure()
+    picker.wait()
+    costs.observe("minilm", picker.build().get_params(deep=False), len(TEXTS), 5.0)
+    assert picker.cost() == costs.Cost(pytest.approx(5.0), 2000.0, "by a training here")
+
+
+def test_a_number_out_of_range_is_said_and_the_choice_stays():
+    picker = ModelPicker(epochs=2)
+    view = picker.view()
+    for label, bad in (("Epochs", -1), ("Epochs", 1001.0), ("Length", 9000), ("Length", -3)):
+        control = controls(view)[f"{label} (0: default)"]
+        before = control.value
+        control.value = bad
+        assert f"0, the default, to {1000 if label == 'Epochs' else 8192}, not" in said(view)
+        assert control.value == before
+    controls(view)["Seed"].value = 2**32
+    assert "seed must be a whole number" in said(view)
+    assert picker.value == ModelPicker(epochs=2).value
+    controls(view)["Seed"].value = 5
+    assert "must be" not in said(view)
 
 
 def test_the_still_picture_measures_nothing(monkeypatch):
     monkeypatch.setattr(costs, "estimate", None)
     shown = ModelPicker("minilm", texts=TEXTS, epochs=2).still()
     assert "22.7 M parameters; English; here" in shown["text/html"]
-    assert "epochs 2, learning rate own, max length 128 (own), seed 0" in shown["text/html"]
+    assert "epochs 2, learning rate default, max length 128 (default), seed 0" in shown["text/html"]
     assert "measuring" not in shown["text/html"]
     assert shown["text/plain"] == "Model: model=minilm, strategy=full, epochs=2, seed=0"
 
@@ -184,11 +270,10 @@ def test_the_still_picture_measures_nothing(monkeypatch):
     [
         (None, "measuring…"),
         ("no texts", "no texts"),
-        (costs.Cost(0.2, 8.06, True), "less than 1 s, 8.1 MiB"),
-        (costs.Cost(89, 512.3, True), "about 89 s, 512 MiB"),
-        (costs.Cost(5000, 1500, False), "about 83 min, 1.5 GiB (scaled from minilm)"),
-        (costs.Cost(9000, 99999, True), "about 2.5 h, 97.7 GiB"),
-        (costs.Cost(9, 9, True, True), "about 9 s, 9 MiB (measured on a busy machine)"),
+        (costs.Cost(0.2, 8.06), "less than 1 s, 8.1 MiB"),
+        (costs.Cost(89, 512.3), "about 89 s, 512 MiB"),
+        (costs.Cost(5000, 1500, "scaled"), "about 83 min, 1.5 GiB (scaled)"),
+        (costs.Cost(9000, 99999), "about 2.5 h, 97.7 GiB"),
     ],
 )
 def test_an_estimate_is_rounded(cost, words):

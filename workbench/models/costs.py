@@ -13,9 +13,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from workbench import models
 from workbench.errors import UserError
@@ -25,42 +27,17 @@ MIB = 2**20
 SAMPLES = (16, 64, 256, 1024, 4096)  # texts; what is beyond is extrapolated
 ENOUGH = 1.0  # seconds that a fit takes: larger samples are not tried
 LONGEST_STAGE = 2  # epochs of an encoder that are measured; more are extrapolated
-BUSY = 0.2  # seconds of waiting for a core in a second of training: others disturb
-_known: dict[str, "Cost"] = {}
-_measuring = threading.Lock()
+NO_COST = ("learning_rate", "seed")  # settings
+_trained: dict[tuple, float] = {}  # what `observe` was given: seconds a text and epoch
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds and MiB of one `fit`; ``measured`` on this very model, or scaled from another.
-
-    ``busy``: other programs were at work during the measurement, so it is likely less.
-    """
+    """Seconds and MiB of one `fit`; `remark` says what a person should know of the numbers."""
 
     seconds: float
     memory: float
-    measured: bool
-    busy: bool = False
-
-
-@dataclass(frozen=True)
-class Place:
-    """Whether a model is on this disk, and the MiB to be fetched otherwise (None: unknown)."""
-
-    here: bool
-    download: float | None = None
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of an encoder, from its configuration alone.
-
-    ``per_token`` are the parameters that every token passes: those of the layers, and of a shared
-    layer (ALBERT) as often as it is passed.
-    """
-
-    parameters: int
-    per_token: int
+    remark: str = ""
 
 
 def estimate(name: str, texts: Sequence[str], labels: Sequence | None = None, **settings) -> Cost:
@@ -68,7 +45,8 @@ def estimate(name: str, texts: Sequence[str], labels: Sequence | None = None, **
 
     The model is fitted on samples of 16, 64, 256 … of the texts until a fit takes a second; both
     are then extrapolated along a straight line, and the epochs of an encoder beyond two as well.
-    Memory is the growth of the process. What was measured is remembered until the process ends.
+    Seconds are those of an idle machine, because CPU time is measured; `observe` corrects them.
+    Memory is the growth of the process.
 
     An encoder that has to be fetched first is scaled from the bundled one: seconds by the
     parameters that a token passes, memory by all of them. Methods that adapt are given as many
@@ -86,42 +64,77 @@ def estimate(name: str, texts: Sequence[str], labels: Sequence | None = None, **
     UserError : the name, a setting or the texts cannot be used, or the measurement failed.
     """
     encoder = getattr(models.build(name, **settings), "encoder", None)
-    if encoder is not None and not here(str(encoder)).here:
+    if encoder is not None and not is_here(str(encoder)):
         return _scaled(name, str(encoder), texts, labels, settings)
-    if labels is None:
-        rows = checks.check_texts(texts)
-        codes = [i % 2 for i in range(len(rows))]
-    else:
-        rows, labels = checks.check_texts_and_labels(texts, labels)
-        codes = checks.check_classes(labels)[1].tolist()
+    rows = checks.check_texts(texts)
     if len(rows) < 2:
         raise UserError("An estimate needs two texts at least.")
+    labels = [i % 2 for i in range(len(rows))] if labels is None else labels
+    codes = checks.check_classes(checks.check_texts_and_labels(rows, labels)[1])[1].tolist()
     step = -(-len(rows) // max(SAMPLES))
-    job = json.dumps({
-        "name": name, "settings": settings, "total": len(rows), "texts": rows[::step],
-        "codes": codes[::step],
-    }, default=str)  # fmt: skip
-    with _measuring:
-        if job not in _known:
-            _known[job] = _in_own_process(name, job)
-        return _known[job]
+    cost = _in_own_process(
+        name, settings=settings, total=len(rows), texts=rows[::step], codes=codes[::step]
+    )
+    return corrected(cost, name, settings, len(rows))
 
 
-def here(name: str) -> Place:
-    """Whether a model is on this disk or has to be fetched, without loading its weights."""
+def observe(name: str, settings: dict, texts: int, seconds: float) -> None:
+    """Remember until the process ends how long ``models.build(name, **settings)`` trained here."""
+    alike, amount = _amount(name, settings, texts)
+    _trained[alike] = seconds / amount
+
+
+def corrected(cost: Cost, name: str, settings: dict, texts: int) -> Cost:
+    """The cost by a training that was observed, in proportion to texts and epochs, or as it is.
+
+    Learning rate and seed may have been others.
+    """
+    alike, amount = _amount(name, settings, texts)
+    if alike not in _trained:
+        return cost
+    return replace(cost, seconds=_trained[alike] * amount, remark="by a training here")
+
+
+def _amount(name: str, settings: dict, texts: int) -> tuple[tuple, float]:
+    """What trainings of one speed have in common, and the texts times the epochs of this one."""
+    alike = {k: settings.get(k, p.default) for k, p in models.settings_of(name).items()}
+    # Without batches of tokens they are the most there may be, and stay in the name.
+    epochs = alike.pop("epochs", 1) if "max_length" in alike else 1
+    same = repr([pair for pair in alike.items() if pair[0] not in NO_COST])
+    return (name, same), texts * (1 if alike.get("strategy") == "frozen" else epochs)
+
+
+def is_here(name: str) -> bool:
+    """Whether a model is on this disk; its weights are not loaded."""
     if name in models.CATALOGUE or Path(name).expanduser().is_dir():
-        return Place(True)
+        return True
     from huggingface_hub import try_to_load_from_cache
 
     weights = ("model.safetensors", "model.safetensors.index.json")
-    if any(isinstance(try_to_load_from_cache(name, file), str) for file in weights):
-        return Place(True)
-    return Place(False, _download(name))
+    return any(isinstance(try_to_load_from_cache(name, file), str) for file in weights)
+
+
+def download_size(name: str) -> float | None:
+    """The MiB of a model on the hub; None where that cannot be found out."""
+    from huggingface_hub import HfApi
+
+    from workbench.data import hub
+
+    if hub.go_offline_if_unreachable():
+        return None
+    # The hub fails in many ways, and a size that is unknown hinders nobody.
+    with suppress(Exception):
+        files = HfApi().model_info(name, files_metadata=True, timeout=5).siblings
+        return sum(f.size or 0 for f in files if f.rfilename.endswith(".safetensors")) / MIB or None
+    return None
 
 
 @lru_cache(maxsize=32)
-def shape(encoder: str) -> Shape:
-    """The sizes of an encoder; no weights are read or made.
+def parameters(encoder: str) -> tuple[int, int]:
+    """The number of parameters of an encoder, and through how many a token goes.
+
+    The latter are those of the layers, of a shared one (ALBERT) as often as it is applied. Only
+    the configuration is read.
 
     Raises
     ------
@@ -134,48 +147,29 @@ def shape(encoder: str) -> Shape:
     with torch.device("meta"):
         model = transformers.AutoModel.from_config(config, trust_remote_code=False)
     tables = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Embedding))
-    parameters = sum(p.numel() for p in model.parameters())
+    total = sum(p.numel() for p in model.parameters())
     groups = getattr(config, "num_hidden_groups", None)
-    repeats = config.num_hidden_layers // groups if groups else 1
-    return Shape(parameters, (parameters - tables) * repeats)
+    return total, (total - tables) * (config.num_hidden_layers // groups if groups else 1)
 
 
 def _scaled(name: str, encoder: str, texts, labels, settings: dict) -> Cost:
     """The cost of the same training of the bundled encoder, in proportion to the sizes."""
-    own, bundled = shape(encoder), shape(encoders.BUNDLED)
     if name in models.CATALOGUE:
-        settings = settings | {"encoder": encoders.BUNDLED}
+        cost = estimate(name, texts, labels, **settings | {"encoder": encoders.BUNDLED})
     else:
-        name = encoders.BUNDLED
-    cost = estimate(name, texts, labels, **settings)
-    return Cost(
-        cost.seconds * own.per_token / bundled.per_token,
-        cost.memory * own.parameters / bundled.parameters, False, cost.busy,
-    )  # fmt: skip
-
-
-def _download(name: str) -> float | None:
-    from huggingface_hub import HfApi
-
-    from workbench.data import hub
-
-    if hub.go_offline_if_unreachable():
-        return None
-    # The hub fails in many ways, and a size that is unknown hinders nobody.
-    with suppress(Exception):
-        files = HfApi().model_info(name, files_metadata=True, timeout=5).siblings
-        sizes = [f.size or 0 for f in files if f.rfilename.endswith(".safetensors")]
-        return sum(sizes) / MIB if sizes else None
-    return None
+        cost = estimate(encoders.BUNDLED, texts, labels, **settings)
+    size, speed = np.divide(parameters(encoder), parameters(encoders.BUNDLED)).tolist()
+    return Cost(cost.seconds * speed, cost.memory * size, f"scaled from {encoders.BUNDLED}")
 
 
 # --- measuring -----------------------------------------------------------------------------------
 
 
-def _in_own_process(name: str, job: str) -> Cost:
+def _in_own_process(name: str, **job) -> Cost:
     done = subprocess.run(
-        [sys.executable, "-m", "workbench.models.costs"], input=job, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, text=True, env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+        [sys.executable, "-m", "workbench.models.costs"], stdout=subprocess.PIPE,
+        input=json.dumps({"name": name, **job}, default=str), stderr=subprocess.DEVNULL,
+        text=True, env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
     )  # fmt: skip
     try:
         found = json.loads(done.stdout)
@@ -183,7 +177,7 @@ def _in_own_process(name: str, job: str) -> Cost:
         found = {"error": f"its process ended with code {done.returncode}"}
     if "error" in found:
         raise UserError(f"The cost of '{name}' could not be measured: {found['error']}.")
-    return Cost(**found, measured=True)
+    return Cost(**found)
 
 
 def _measure(name: str, settings: dict, total: int, texts: list[str], codes: list[int]) -> dict:
@@ -194,20 +188,18 @@ def _measure(name: str, settings: dict, total: int, texts: list[str], codes: lis
     shortened, times = _shortened(models.build(name, **settings), total)
     # Imports, and what is made once: none of it is the model's own memory.
     _fit(models.build("cnn" if hasattr(shortened, "encoder") else name), _sample(table, 16))
-    started, waited, points = time.perf_counter(), _waited(), []
-    for i, n in enumerate(SAMPLES):
+    points = []
+    for n in SAMPLES:
         sample = _sample(table, n)
         with _peak() as growth:
-            fits = [_fit(shortened, sample, number=2 * i)]
-            if fits[0] < ENOUGH:
-                fits.append(_fit(shortened, sample, number=2 * i + 1))
-        points.append((len(sample), min(fits), growth()))
-        if len(sample) == len(table) or (i and min(fits) > ENOUGH):
+            seconds = _fit(shortened, sample)
+        points.append((len(sample), seconds, growth()))
+        if len(sample) == len(table) or (len(points) > 1 and seconds > ENOUGH):
             break
-    busy = _waited() - waited > BUSY * (time.perf_counter() - started)
-    trained_in_steps = hasattr(shortened, "training_info_")
-    memory = max(p[2] for p in points) if trained_in_steps else _line(points, 2)(total)
-    return {"seconds": _line(points, 1)(total * times), "memory": memory, "busy": busy}
+    memory = max(point[2] for point in points)
+    if not hasattr(shortened, "training_info_"):  # not batch by batch: memory grows with the texts
+        memory *= max(1.0, total / points[-1][0])
+    return {"seconds": _extrapolated(points, total * times), "memory": memory}
 
 
 def _shortened(model, total: int):
@@ -217,11 +209,11 @@ def _shortened(model, total: int):
     settings = model.get_params(deep=False)
     if settings.get("batch_size", 0) is None:
         model.set_params(batch_size=default_batch_size(total))
-    stages = [s for s in ("epochs", "pretraining_epochs") if s in settings]
-    if "encoder" not in settings or settings.get("strategy") == "frozen" or not stages:
+    if "encoder" not in settings or settings.get("strategy") == "frozen":
         return model, 1.0
-    times = max(1.0, max(settings[s] for s in stages) / LONGEST_STAGE)
-    return model.set_params(**{s: settings[s] / times for s in stages}), times
+    stages = {s: settings[s] for s in ("epochs", "pretraining_epochs") if s in settings}
+    times = max([1.0, *(epochs / LONGEST_STAGE for epochs in stages.values())])
+    return model.set_params(**{s: epochs / times for s, epochs in stages.items()}), times
 
 
 def _sample(table, n: int):
@@ -233,33 +225,29 @@ def _sample(table, n: int):
     return table.iloc[order[:n]]
 
 
-def _fit(model, sample, number: int = 0) -> float:
+def _fit(model, sample) -> float:
+    """The seconds that a fit takes on an idle machine, from the CPU time.
+
+    They are those of this thread, which does its share of all that is done in parallel; a random
+    forest leaves everything to other threads.
+    """
     # Another word in each text: a text whose vector was computed before would cost nothing.
-    texts = [f"{text} {number}" for text in sample["text"]]
+    texts = [f"{text} {len(sample)}" for text in sample["text"]]
     takes = inspect.signature(model.fit).parameters
     more = {"unlabeled": texts} if "unlabeled" in takes else {}
-    started = time.perf_counter()
+    thread, process = time.thread_time(), time.process_time()
     model.fit(texts, list(sample["code"]), **more)
-    return time.perf_counter() - started
+    parallel = (time.process_time() - process) / (os.cpu_count() or 1)
+    return max(time.thread_time() - thread, parallel)
 
 
-def _line(points: list[tuple], column: int):
-    """The line through the last two points; it never falls."""
-    n, value = points[-1][0], points[-1][column]
-    before, lower = (points[-2][0], points[-2][column]) if len(points) > 1 else (0, 0.0)
-    slope = max(0.0, (value - lower) / max(1, n - before))
-    if column == 1:
-        # What does not grow is at most half of the time: else the smaller fit was disturbed.
-        slope = max(slope, value / n / 2)
-    return lambda at: value + slope * (at - n)
-
-
-def _waited() -> float:
-    """Seconds for which threads of this process waited for a core; 0 where Linux does not say."""
-    with suppress(OSError):
-        found = Path("/proc/self/task").glob("*/schedstat")
-        return sum(int(path.read_text().split()[1]) for path in found) / 1e9
-    return 0.0
+def _extrapolated(points: list[tuple], texts: float) -> float:
+    """Seconds along the line through the last two points; it never falls."""
+    n, seconds, *_ = points[-1]
+    before, lower, *_ = points[-2] if len(points) > 1 else (0, 0.0)
+    # What does not grow is at most half of the time: else the smaller fit was disturbed.
+    slope = max((seconds - lower) / max(1, n - before), seconds / n / 2)
+    return seconds + slope * (texts - n)
 
 
 @contextmanager

@@ -16,6 +16,11 @@ _starting, _running = threading.Lock(), threading.Lock()  # the second is held b
 _newest: weakref.WeakSet["Attempt"] = weakref.WeakSet()  # at most one
 
 
+def training_runs() -> bool:
+    """Whether any training of this process is under way."""
+    return _running.locked()
+
+
 class Attempt(threading.Thread):
     """A training, its History, and how it ended.
 

@@ -1,14 +1,19 @@
 """Which model, with which settings, and what it costs here."""
 
+import threading
 from collections.abc import Sequence
 
 from workbench import models
 from workbench.errors import UserError, unknown
-from workbench.models import costs, encoder_classifier
-from workbench.widgets import base, model_view
+from workbench.models import costs
+from workbench.models.encoder_classifier import STRATEGIES
+from workbench.widgets import attempt, base, model_view
 from workbench.widgets.pickers import Picker
 
 LIMITS = {"epochs": 1000, "learning_rate": 1, "max_length": 8192, "seed": 2**32 - 1}
+WHOLE = ("max_length", "seed")
+NOT_WHILE_TRAINING = "not measured beside a training: press Measure when it has ended"
+_measuring = threading.Lock()  # one estimate at a time, of all pickers: each slows the others
 
 
 class ModelPicker(Picker):
@@ -20,12 +25,12 @@ class ModelPicker(Picker):
     texts, labels : the training texts and their labels, on which the costs are measured.
     groups : the groups of the catalogue that are offered; all by default.
     settings : strategy, epochs, learning_rate, max_length and seed to begin with; None or 0 is the
-        model's own.
+        model's default.
 
     Attributes
     ----------
     value : dict with the keys model, strategy, epochs, learning_rate, max_length and seed; None is
-        the model's own. What the model does not take stands there too, and is not passed on.
+        the model's default. What the model does not take stands there too, and is not passed on.
 
     Raises
     ------
@@ -42,11 +47,10 @@ class ModelPicker(Picker):
         self.texts = None if texts is None else list(texts)
         self.labels = None if labels is None else list(labels)
         self.groups = groups
-        self._costs: dict[tuple, costs.Cost | str | None] = {}
-        self._compared: dict[str, costs.Cost | str] | None = None
+        self._costs: dict[tuple, costs.Cost | str | None] = {}  # None: being measured
+        self._compared = False
         self.choose(model=model, **settings)
         self.keep_choice(groups)
-        self._measure_wanted = False
 
     def choose(self, **changes) -> None:
         """Change all that is named, or nothing.
@@ -63,9 +67,7 @@ class ModelPicker(Picker):
             models.check(new["model"])
             if new["model"] in models.CATALOGUE and new["model"] not in self.names():
                 raise unknown("model here called", new["model"], self.names())
-        if new != self.value:
-            self._measure_wanted = True
-            self.set_trait("value", new)
+        self.set_trait("value", new)
 
     def names(self) -> list[str]:
         """The entries of the catalogue that are offered."""
@@ -87,35 +89,25 @@ class ModelPicker(Picker):
 
         Nothing is measured before a person presses a button or chooses: Run All must not wait.
         """
-        if self.texts is None:
-            return "give the picker texts= to see it"
-        settings = self.settings()
-        given = {k: settings[k] for k in ("strategy", "epochs", "max_length") if k in settings}
-        key = (self.value["model"], *given.items())
-        if key not in self._costs:
-            if not self._measure_wanted:
-                return "not measured yet: press Measure"
-            self._costs[key] = None
-            _import_all()
-            self.begin(lambda: self._estimate(key, given))
-        return self._costs[key]
+        return self._cost(self._estimated(self.value["model"]))
 
-    def measure(self) -> None:
-        """Measure what the choice costs, where that is not known yet."""
-        self._measure_wanted = True
-        self.revise()
+    def measure(self, again: bool = True) -> None:
+        """Measure in the background what the choice costs; a known cost only if `again`."""
+        if again or not isinstance(self.cost(), costs.Cost):
+            self._measure([self._estimated(self.value["model"])])
 
     def compare(self) -> None:
-        """Estimate every entry with its own settings, one after the other, in the background."""
-        if self._compared is None:
-            self._compared = {}
-            _import_all()
-            self.begin(self._estimate_all)
-            self.revise()
+        """Estimate in the background what `compared` names."""
+        self._compared = True
+        self._measure(list(self._alternatives().values()))
 
-    def compared(self) -> dict[str, costs.Cost | str] | None:
-        """What `compare` has found so far; None before it is called."""
-        return self._compared
+    def compared(self) -> dict[str, costs.Cost | str | None]:
+        """The cost of each model of the menu with its defaults, or of one model's strategies.
+
+        None is being measured; without texts, or before `compare` is called, it is empty.
+        """
+        alternatives = self._alternatives() if self._compared else {}
+        return {name: self._cost(key) for name, key in alternatives.items()}
 
     def view(self):
         return model_view.view(self)
@@ -124,19 +116,47 @@ class ModelPicker(Picker):
         words = ", ".join(f"{k}={v}" for k, v in self.value.items() if v is not None)
         return {"text/html": model_view.facts(self, cost=""), "text/plain": f"Model: {words}"}
 
-    def _estimate(self, key: tuple, given: dict) -> None:
-        self._costs[key] = self._cost_of(key[0], given)
-        self.revise()
+    def _alternatives(self) -> dict[str, tuple]:
+        """What is compared, by its name: the arguments of an estimate."""
+        model, names = self.value["model"], self.names()
+        if len(names) > 1 or "strategy" not in models.settings_of(model):
+            return {name: (name, ()) for name in names}
+        return {each: self._estimated(model, strategy=each) for each in STRATEGIES}
 
-    def _estimate_all(self) -> None:
-        for name in self.names():
-            self._compared[name] = self._cost_of(name, {})
+    def _estimated(self, model: str, **changes) -> tuple[str, tuple]:
+        """The model and those of its chosen settings that decide about its cost."""
+        settings = self.settings() | changes
+        names = ("strategy", "epochs", "max_length")
+        return model, tuple((name, settings[name]) for name in names if name in settings)
+
+    def _cost(self, key: tuple) -> costs.Cost | str | None:
+        if self.texts is None:
+            return "give the picker texts= to see it"
+        found = self._costs.get(key, "not measured yet: press Measure")
+        if not isinstance(found, costs.Cost):
+            return found
+        return costs.corrected(found, key[0], dict(key[1]), len(self.texts))
+
+    def _measure(self, keys: list[tuple]) -> None:
+        wanted = [key for key in keys if self._costs.get(key, "") is not None]
+        if self.texts is not None and wanted:
+            self._costs |= dict.fromkeys(wanted)
+            _import_all()
+            self.begin(lambda: self._estimate(wanted))
             self.revise()
 
-    def _cost_of(self, name: str, given: dict) -> costs.Cost | str:
+    def _estimate(self, keys: list[tuple]) -> None:
+        for name, given in keys:
+            with _measuring:
+                self._costs[name, given] = self._measured(name, dict(given))
+            self.revise()
+
+    def _measured(self, name: str, given: dict) -> costs.Cost | str:
         """The cost, or in words why it could not be measured."""
+        if attempt.training_runs():
+            return NOT_WHILE_TRAINING
         try:
-            return costs.estimate(name, self.texts or (), self.labels, **given)
+            return costs.estimate(name, self.texts, self.labels, **given)
         except Exception as error:
             return base.error_message(error)
 
@@ -146,14 +166,18 @@ def _checked(name: str, value):
     if name == "model":
         return str(value).strip()
     if name == "strategy":
-        if (value := value or "full") not in encoder_classifier.STRATEGIES:
-            raise unknown("strategy", value, encoder_classifier.STRATEGIES)
+        if (value := value or "full") not in STRATEGIES:
+            raise unknown("strategy", value, STRATEGIES)
         return value
-    if not isinstance(value or 0, (int, float)) or not 0 <= (value or 0) <= LIMITS[name]:
+    number, whole = value or 0, name in WHOLE
+    known = isinstance(number, (int, float)) and 0 <= number <= LIMITS[name]
+    if not known or (whole and number % 1):
         raise UserError(
-            f"{name} must lie between 0, the model's own, and {LIMITS[name]}, not '{value}'."
+            f"{name} must be a {'whole ' if whole else ''}number from 0, the default, to "
+            f"{LIMITS[name]}, not '{value}'."
         )
-    return value or (0 if name == "seed" else None)
+    number = int(number) if whole else number
+    return number or (0 if name == "seed" else None)
 
 
 def _import_all() -> None:

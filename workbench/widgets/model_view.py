@@ -12,14 +12,14 @@ from workbench.widgets import base, keys
 from workbench.widgets.tables import table
 
 RATES = [m * 10.0**e for e in range(-6, -1) for m in (1, 2, 5)] + [0.1]
-WIDE = {"description_width": "110px"}
+WIDE = {"description_width": "125px"}
 
 
 def view(picker):
     """Controls, facts and the comparison, in step with the picker and with its other views."""
     w, controls = base.toolkit(), _controls(picker)
     status, explained, known, compared = (w.HTML() for _ in range(4))
-    measure, compare = _buttons(w)
+    buttons = _buttons(picker)
     busy = []  # the controls are being set to the state; what they say is no news
 
     def refresh(_=None):
@@ -28,7 +28,6 @@ def view(picker):
         explained.value = _explanation(picker)
         known.value = facts(picker)
         compared.value = comparison(picker)
-        compare.disabled = measure.disabled = picker.texts is None
 
     def changed(name, change):
         value = change["new"]
@@ -36,6 +35,7 @@ def view(picker):
             return
         try:
             picker.choose(**{"model" if name == "other" else name: value})
+            picker.measure(again=False)
             good = base.status_line(f"'{value}' can be used.", "good")
             status.value = good if name == "other" else ""
         except UserError as error:
@@ -44,8 +44,6 @@ def view(picker):
 
     for name, control in controls.items():
         control.observe(lambda change, name=name: changed(name, change), names="value")
-    measure.on_click(lambda _: picker.measure())
-    compare.on_click(lambda _: picker.compare())
     picker.observe(base.guarded(refresh, status))
     refresh()
     rows = (
@@ -54,16 +52,16 @@ def view(picker):
                     [controls["epochs"], controls["learning_rate"]],
                     [controls["max_length"], controls["seed"]])
     )  # fmt: skip
-    buttons = w.HBox([measure, compare])
     return keys.capture(w.VBox([next(rows), status, *rows, known, buttons, compared]))
 
 
-def _buttons(w) -> tuple:
-    about = "Time and memory of this choice: seconds, once"
-    return (
-        w.Button(description="Measure", tooltip=about),
-        w.Button(description="Compare all", tooltip="Estimate time and memory of every entry"),
-    )
+def _buttons(picker):
+    w, off = base.toolkit(), {"disabled": picker.texts is None}
+    measure = w.Button(description="Measure", tooltip="Time and memory of this choice, anew", **off)
+    compare = w.Button(description="Compare all", tooltip="Time and memory of every choice", **off)
+    measure.on_click(lambda _: picker.measure())
+    compare.on_click(lambda _: picker.compare())
+    return w.HBox([measure, compare])
 
 
 def facts(picker, cost: str | None = None) -> str:
@@ -74,7 +72,7 @@ def facts(picker, cost: str | None = None) -> str:
     rows = {"model": f"{name}: {about['suits']}", "size": about["size"]}
     takes, settings = models.settings_of(name), picker.settings()
     chosen = [
-        f"{key.replace('_', ' ')} {settings.get(key) or own(name, key)}"
+        f"{key.replace('_', ' ')} {settings.get(key) or default(name, key)}"
         for key in list(picker.value)[1:]
         if key in takes
     ]
@@ -92,24 +90,29 @@ def facts(picker, cost: str | None = None) -> str:
 
 
 def comparison(picker) -> str:
-    """Every entry that is offered, with what it costs here; empty before it was asked for."""
-    found = picker.compared()
-    if found is None:
+    """What `picker.compare` has found, with what each is; empty before it was asked for."""
+    if not (found := picker.compared()):
         return ""
-    rows = [
-        {"model": name, "group": entry.group, "suits": entry.about, "parameters": entry.size,
-         "languages": entry.languages, "time and memory here": in_words(found.get(name))}
-        for name in picker.names()
-        for entry in [models.CATALOGUE[name]]
-    ]  # fmt: skip
-    caption = f"{len(picker.texts or ())} texts, each model with its own settings"
-    return table(pd.DataFrame(rows).set_index("model"), caption, wrap="suits")
+    rows = [_described(name) | {"time and memory here": in_words(found[name])} for name in found]
+    caption = f"{len(picker.texts or ())} texts, each model with its defaults"
+    if models.CATALOGUE.keys().isdisjoint(found):
+        caption = (
+            f"{len(picker.texts or ())} texts, {picker.value['model']} with the settings above"
+        )
+    return table(pd.DataFrame(rows, pd.Index(found, name="name")), caption, wrap="suits")
 
 
-def own(name: str, setting: str) -> str:
-    """The model's own value of a setting, in words."""
-    default = models.settings_of(name)[setting].default
-    return str(default) if setting == "seed" else "own" if default is None else f"{default} (own)"
+def _described(name: str) -> dict:
+    if (entry := models.CATALOGUE.get(name)) is None:
+        return {"suits": STRATEGIES[name]}
+    return {"group": entry.group, "suits": entry.about, "parameters": entry.size,
+            "languages": entry.languages}  # fmt: skip
+
+
+def default(name: str, setting: str) -> str:
+    """The model's default of a setting, in words."""
+    value = models.settings_of(name)[setting].default
+    return str(value) if setting == "seed" else "default" if value is None else f"{value} (default)"
 
 
 def in_words(cost) -> str:
@@ -124,9 +127,7 @@ def in_words(cost) -> str:
     duration = "less than 1 s" if seconds < 1 else f"about {seconds / unit:.2g} {name}"
     size = f"{memory:.2g} MiB" if memory < 100 else f"{memory / 1024:.1f} GiB"
     size = f"{memory:.0f} MiB" if 100 <= memory < 1000 else size
-    remarks = [] if cost.measured else ["scaled from minilm"]
-    remarks += ["measured on a busy machine"] if cost.busy else []
-    return f"{duration}, {size}" + (f" ({', '.join(remarks)})" if remarks else "")
+    return f"{duration}, {size}" + (f" ({cost.remark})" if cost.remark else "")
 
 
 def _controls(picker) -> dict:
@@ -137,13 +138,11 @@ def _controls(picker) -> dict:
         "other": w.Text(description="Hub or folder", placeholder="owner/model or ./folder, Enter",
                         continuous_update=False, **half),
         "strategy": w.Dropdown(description="Strategy", options=list(STRATEGIES), **half),
-        "epochs": w.BoundedFloatText(description="Epochs (0: own)", min=0, max=1000, step=0.5,
-                                     **half),
+        "epochs": w.FloatText(description="Epochs (0: default)", step=0.5, **half),
         "learning_rate": w.SelectionSlider(description="Learning rate", continuous_update=False,
                                            options=_rates(0.0), **half),
-        "max_length": w.BoundedIntText(description="Length (0: own)", min=0, max=8192, step=16,
-                                       **half),
-        "seed": w.BoundedIntText(description="Seed", min=0, max=2**32 - 1, **half),
+        "max_length": w.IntText(description="Length (0: default)", step=16, **half),
+        "seed": w.IntText(description="Seed", **half),
     }  # fmt: skip
 
 
@@ -162,9 +161,9 @@ def _show_state(picker, controls: dict) -> None:
 
 
 def _rates(chosen: float) -> list[tuple[str, float]]:
-    """The model's own, and a scale of rates with the chosen one among them."""
+    """The model's default, and a scale of rates with the chosen one among them."""
     scale = sorted({*RATES, chosen} - {0.0})
-    return [("own", 0.0), *((f"{rate:.3g}", rate) for rate in scale)]
+    return [("default", 0.0), *((f"{rate:.3g}", rate) for rate in scale)]
 
 
 def _explanation(picker) -> str:
@@ -185,11 +184,12 @@ def _of_entry(entry: models.Entry) -> dict:
 @lru_cache(maxsize=32)
 def _of_checkpoint(name: str) -> dict:
     """What is known of a folder or a hub name without its weights."""
-    place = costs.here(name)
-    size = "size unknown" if place.download is None else f"{place.download:.0f} MiB"
-    where = "here" if place.here else f"to be downloaded ({size})"
+    where = "here"
+    if not costs.is_here(name):
+        size = costs.download_size(name)
+        where = f"to be downloaded ({f'{size:.0f} MiB' if size else 'size unknown'})"
     return {
         "suits": "a pretrained encoder, to be fine-tuned or frozen",
-        "size": f"{costs.shape(name).parameters / 1e6:.1f} M parameters; languages: see its card; "
+        "size": f"{costs.parameters(name)[0] / 1e6:.1f} M parameters; languages: see its card; "
         f"{where}",
     }
