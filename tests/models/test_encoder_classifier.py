@@ -1,4 +1,3 @@
-import json
 import pickle
 
 import numpy as np
@@ -159,14 +158,6 @@ def test_classes_are_of_their_type_again_after_loading(checkpoint, tmp_path, lab
     assert loaded.classes_.dtype == model.classes_.dtype
     assert loaded.classes_.tolist() == sorted(set(labels))
     assert loaded.score(TEXTS, labels) == model.score(TEXTS, labels) > 0.9
-
-
-def test_a_folder_that_was_saved_before_types_were_kept_still_loads(fitted, tmp_path):
-    fitted.save(tmp_path)
-    settings = json.loads((tmp_path / "workbench.json").read_text())
-    del settings["dtype"]
-    (tmp_path / "workbench.json").write_text(json.dumps(settings))
-    assert TextClassifier.load(tmp_path).classes_.tolist() == ["bad", "good"]
 
 
 @pytest.mark.parametrize(("strategy", "factor"), [("full", 1), ("lora", 10)])

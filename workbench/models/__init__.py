@@ -6,7 +6,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["encoders", "vectors"],
     submod_attrs={
-        "catalogue": ["CATALOGUE", "Entry", "build", "check", "names", "settings_of", "table"],
+        "catalogue": [
+            "CATALOGUE", "Entry", "build", "check", "describe", "names", "open", "settings_of",
+            "table",
+        ],
         "encoder_classifier": ["NetworkClassifier", "TextClassifier"],
     },
-)
+)  # fmt: skip

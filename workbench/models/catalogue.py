@@ -47,7 +47,43 @@ def build(name: str, **settings):
     for setting in settings:
         if setting not in allowed:
             raise unknown(f"setting of '{name}' called", setting, allowed)
-    return _maker(name)(**settings)
+    model = _maker(name)(**settings)
+    if isinstance(model, classical.TextPipeline):  # whose own parameters are its steps
+        model.built_with = {"model": name} | {n: p.default for n, p in allowed.items()} | settings
+    return model
+
+
+def describe(model) -> dict:
+    """The arguments of `build` that make such a model, its name under ``"model"``.
+
+    Empty for what `build` does not make, and for the clone of a pipeline.
+    """
+    if isinstance(model, classical.TextPipeline):
+        return dict(model.built_with)
+    names = {entry.make: name for name, entry in CATALOGUE.items()}
+    first = {encoder_classifier.TextClassifier: "encoder",
+             encoder_classifier.NetworkClassifier: "kind"}.get(type(model))  # fmt: skip
+    if first is None and type(model) not in names:
+        return {}
+    settings = model.get_params(deep=False)
+    return {"model": str(settings.pop(first)) if first else names[type(model)], **settings}
+
+
+def open(source):
+    """The fitted model of a run, or of a folder in which a model was saved.
+
+    Parameters
+    ----------
+    source : a `runs.Run`, the path of a run folder, or the folder of a saved model.
+
+    Raises
+    ------
+    UserError : no model was saved there, or it cannot be read.
+    """
+    folder = Path(getattr(source, "path", source)).expanduser()
+    if (folder / "run.json").exists():
+        folder /= "model"
+    return encoder_classifier.TextClassifier.load(folder)
 
 
 def check(name: str) -> None:

@@ -6,6 +6,7 @@ The rules and most of the messages are scikit-learn's; they are given as a `User
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -14,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from workbench.errors import UserError
+from workbench.models import saving
 
 
 class RawTextClassifierMixin(ClassifierMixin):
@@ -33,6 +35,11 @@ class RawTextClassifierMixin(ClassifierMixin):
     def score(self, texts: Iterable[str], labels: Iterable, sample_weight=None) -> float:
         """The accuracy."""
         return super().score(*check_texts_and_labels(texts, labels), sample_weight)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted model to a folder, from which `models.open` reads it."""
+        check_is_fitted(self)
+        saving.save(self, folder)
 
     @abstractmethod
     def _probabilities(self, texts: list[str]) -> np.ndarray:

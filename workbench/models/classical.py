@@ -24,7 +24,14 @@ from workbench.training.history import History
 
 
 class TextPipeline(checks.RawTextClassifierMixin, pipeline.Pipeline):
-    """A pipeline over raw text that checks its input; a fit that fails leaves it as it was."""
+    """A pipeline over raw text that checks its input; a fit that fails leaves it as it was.
+
+    Attributes
+    ----------
+    built_with : the arguments of `models.build` that made it; a clone has none.
+    """
+
+    built_with: dict = {}  # noqa: RUF012 - replaced, never changed
 
     def fit(self, texts, labels, **parameters):
         """Fit new copies of all steps."""

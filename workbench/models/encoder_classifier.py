@@ -6,10 +6,9 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from workbench.errors import UserError, unknown
-from workbench.models import encoders
+from workbench.errors import unknown
+from workbench.models import encoders, saving
 from workbench.models.torch_classifier import TorchClassifier
 from workbench.training.batches import Encoded
 from workbench.training.history import History
@@ -54,32 +53,16 @@ class TextClassifier(TorchClassifier):
     reinit_layers: int = 0
     lora_rank: int = 8
 
-    def save(self, folder: str | Path) -> None:
-        """Write weights, tokenizer and classes; `load` reads them.
-
-        Raises
-        ------
-        UserError : the strategy is ``frozen``, whose head is fitted again in a second.
-        """
-        check_is_fitted(self, "classes_")
-        if self.strategy == "frozen":
-            raise UserError("A frozen encoder is not saved: fit it again, its vectors are quick.")
-        self._model.save_pretrained(folder)
-        self._tokenizer.save_pretrained(folder)
-        settings = {
-            "classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str,
-            "max_length": self.max_length,
-        }  # fmt: skip
-        (Path(folder) / "workbench.json").write_text(json.dumps(settings), encoding="utf-8")
-
     @classmethod
     def load(cls, folder: str | Path) -> "TextClassifier":
-        """A fitted classifier out of what `save` wrote."""
-        settings = json.loads((Path(folder) / "workbench.json").read_text(encoding="utf-8"))
+        """A fitted classifier out of what `save` writes, or wrote before it saved all settings."""
+        old = Path(folder) / "workbench.json"
+        if not old.exists():
+            return saving.load(folder)
+        settings = json.loads(old.read_text(encoding="utf-8"))
         classifier = cls(encoder=str(folder), max_length=settings["max_length"])
-        classifier._tokenizer = encoders.tokenizer(folder)
-        classifier._model = encoders.load(folder, "SequenceClassification")
-        # Folders of old name no dtype: their classes are strings.
+        saving.load_network(classifier, Path(folder))
+        # The oldest name no dtype: their classes are strings.
         classifier.classes_ = np.asarray(settings["classes"], settings.get("dtype"))
         classifier.history_, classifier.training_info_ = History(), {}
         return classifier
