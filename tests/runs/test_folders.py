@@ -105,6 +105,73 @@ def test_numbers_of_every_library_are_json(tmp_path):
     assert (kept["sizes"], kept["missing"], kept["name"]) == ([1, [2]], None, "caf?")
 
 
+def test_a_run_gets_another_name_and_notes(tmp_path):
+    run = runs.load(runs.save("m", notebook="04_x", settings={"model": "svm"}, root=tmp_path))
+    renamed = runs.annotate(run, name=" the <best> ")
+    assert (renamed.name, renamed.path) == ("the <best>", run.path)
+    noted = runs.annotate(run, notes="line one\nline two")
+    assert (noted.name, noted.info["notes"]) == ("the <best>", "line one\nline two")
+    assert noted.info == run.info | {"name": "the <best>", "notes": "line one\nline two"}
+    assert runs.annotate(run, notes="").info["notes"] == ""
+    with pytest.raises(UserError, match="needs a name"):
+        runs.annotate(run, name=" ")
+
+
+def test_a_run_that_is_gone_is_not_named(tmp_path):
+    run = runs.load(runs.save("m", root=tmp_path))
+    run.path.rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="is no run folder"):
+        runs.annotate(run, name="n")
+    with pytest.raises(UserError, match="is no run folder"):
+        runs.save_model(run, Model(""))
+    with pytest.raises(UserError, match="A dict cannot be saved"):
+        runs.save_model(run, {})
+
+
+def test_a_name_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    run = runs.load(runs.save("m", root=tmp_path))
+
+    def full(path, text):
+        path.with_name(f".{path.name}").write_text(text[:5])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folders, "write", full)
+    with pytest.raises(UserError, match="No space left"):
+        runs.annotate(run, name="n")
+    assert runs.load(run.path) == run
+
+
+class Model:
+    def __init__(self, content):
+        self.content = content
+
+    def save(self, folder):
+        folder.mkdir()
+        if self.content is None:
+            raise OSError(28, "No space left on device")
+        (folder / "weights").write_text(self.content)
+
+
+def test_a_model_is_saved_with_its_run_afterwards_and_again(tmp_path):
+    run = runs.load(runs.save("m", root=tmp_path))
+    for content in ("first", "second"):
+        runs.save_model(run, Model(content))
+        assert (run.path / "model" / "weights").read_text() == content
+    with pytest.raises(UserError, match="No space left"):
+        runs.save_model(run, Model(None))
+    assert (run.path / "model" / "weights").read_text() == "second"
+    assert not list(run.path.glob(".*"))
+
+
+def test_a_run_of_before_the_settings_were_kept_is_read(tmp_path):
+    path = runs.save("m", notebook="04_x", predictions=PREDICTIONS, root=tmp_path)
+    info = json.loads((path / "run.json").read_text())
+    for name in ("settings", "data", "stopped", "notes"):
+        del info[name]
+    (path / "run.json").write_text(json.dumps(info))
+    assert runs.annotate(runs.load(path), notes="old").info == info | {"notes": "old"}
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),

@@ -6,7 +6,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["lesson"],
     submod_attrs={
-        "folders": ["Run", "list_runs", "load", "root_folder", "save", "scan_runs", "versions"],
+        "folders": [
+            "Run", "annotate", "list_runs", "load", "root_folder", "save", "save_model",
+            "scan_runs", "versions",
+        ],
         "provenance": ["describe_data"],
     },
-)
+)  # fmt: skip

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -89,20 +91,15 @@ def save(
         "test_set": _test_set(predictions),
     }  # fmt: skip
     folder = root_folder(root)
-    try:
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{time.time_ns()}-{os.getpid()}"
+        partial = _partial(folder)
         partial.mkdir()
         try:
             _write(partial, info, metrics or {}, predictions, history, model)
             return _publish(partial, folder, name)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:
-        raise UserError(
-            f"The run cannot be written into '{folder}' ({error.strerror or error}); "
-            "free some space there or set WORKBENCH_RUNS to another folder."
-        ) from error
 
 
 def load(path: str | Path) -> Run:
@@ -121,6 +118,43 @@ def load(path: str | Path) -> Run:
         raise UserError(
             f"'{path}' is no run folder: run.json or metrics.json is missing or cannot be read."
         ) from error
+
+
+def annotate(run: Run, *, name: str | None = None, notes: str | None = None) -> Run:
+    """Give a run another name or other notes; what is None stays. The folder keeps its name.
+
+    Raises
+    ------
+    UserError : the name is empty, or the run is gone or cannot be written.
+    """
+    if name is not None and not name.strip():
+        raise UserError("A run needs a name of at least one letter.")
+    changes = {"name": name and name.strip(), "notes": notes}
+    info = load(run.path).info | {k: v for k, v in changes.items() if v is not None}
+    with _writing(run.path):
+        write(run.path / "run.json", to_json(info))
+    return load(run.path)
+
+
+def save_model(run: Run, model) -> None:
+    """Save a fitted model with its run, in place of the one that is there; `models.open` reads it.
+
+    Raises
+    ------
+    UserError : the model has no ``save(folder)``, or the run is gone or cannot be written.
+    """
+    if not hasattr(model, "save"):
+        raise UserError(f"A {type(model).__name__} cannot be saved: it has no save(folder).")
+    folder = load(run.path).path
+    partial, target = _partial(folder), folder / "model"
+    with _writing(folder):
+        try:
+            model.save(partial)
+            if target.exists():
+                shutil.rmtree(target)
+            partial.rename(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def list_runs(root: str | Path | None = None) -> list[Run]:
@@ -149,6 +183,23 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say in a sentence why a run cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"The run cannot be written into '{folder}' ({error.strerror or error}); "
+            "free some space there or set WORKBENCH_RUNS to another folder."
+        ) from error
+
+
+def _partial(folder: Path) -> Path:
+    """A name for what is not whole yet, which no other process and no reader takes."""
+    return folder / f".{time.time_ns()}-{os.getpid()}"
 
 
 def _write(folder: Path, info: dict, metrics: dict, predictions, history, model) -> None:
