@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from workbench import models
@@ -96,3 +97,51 @@ def test_a_linear_model_rests_on_the_word_that_it_learned():
     found = explain.occlusion(model, "Superb, a film to remember")
     assert found.label == "good"
     assert found.words[found.attributions.argmax()] == "Superb,"
+
+
+def test_the_number_that_is_shown_is_given():
+    found = explain.occlusion(Counts(great=0.3), "a great film", probabilities=[0.25, 0.75])
+    assert (found.label, found.probability) == ("good", 0.75)
+    assert found.attributions == pytest.approx([0, 0.3, 0])
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("cnn", {}), ("bert", {}), ("bert", {"strategy": "frozen"}), ("gpt2", {}), ("coral", {})],
+)
+def test_what_is_read_of_a_text_ends_where_it_is_cut(name, settings, checkpoint):
+    texts, labels = ["a good film", "a bad book"] * 8, ["good", "bad"] * 8
+    settings = {"max_length": 8} | settings
+    if name == "cnn":
+        model = models.build(name, epochs=1, min_count=1, **settings).fit(texts, labels)
+    elif name == "coral":
+        model = models.build(name, encoder=str(checkpoint("bert")), **settings)
+        model.fit(texts, labels, unlabeled=texts)
+    else:
+        model = models.build(str(checkpoint(name)), epochs=1, **settings).fit(texts, labels)
+    text = "good film, bad book, not a good film and very bad plot, not 好 dull " * 3
+    read = explain.characters_read(model, text)
+    assert 0 < read < len(text)
+    whole = model.predict_proba([text])
+    assert model.predict_proba([text[:read]]) == pytest.approx(whole)
+    assert model.tokenized([text[:read]])[0].tolist() == model.tokenized([text])[0].tolist()
+    assert model.tokenized([text[: read - 1]])[0].tolist() != model.tokenized([text])[0].tolist()
+    assert explain.characters_read(model, "good film ") == 10
+    found = explain.occlusion(model, text)
+    assert found.spans[-1][0] < read
+    assert found.n == len(found.words) < len(text.split())
+
+
+def test_what_counts_words_reads_the_whole():
+    model = models.build("naive-bayes").fit(["a good film", "a bad book"], ["good", "bad"])
+    assert explain.characters_read(model, "word " * 1000) == 5000
+
+
+def test_nearest_training_texts():
+    train = pd.DataFrame({"text": ["a good film", "a bad pan", "dull"], "label": [1, 0, 0]})
+    found = explain.TrainingTexts(train).nearest("the bad pan", n=2)
+    assert found["text"].tolist() == ["a bad pan", "a good film"]
+    assert found["label"].tolist() == [0, 1]
+    assert found["similarity"].is_monotonic_decreasing
+    same = explain.TrainingTexts(train, "minilm").nearest("dull", n=1)
+    assert same["similarity"].tolist() == pytest.approx([1.0], abs=1e-2)

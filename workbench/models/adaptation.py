@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, clone
 
 from workbench.errors import UserError
 from workbench.models import checks, encoder_classifier, encoders
+from workbench.training.batches import Encoded
 
 
 class SourceOnly(encoder_classifier.TextClassifier):
@@ -51,6 +52,11 @@ class Coral(checks.RawTextClassifierMixin, BaseEstimator):
             self.classes_, codes = checks.check_classes(labels)
             self._align(texts, codes, unlabeled)
         return self
+
+    def tokenized(self, texts: Sequence[str]) -> Encoded:
+        """The token ids that the model reads, and how many texts were cut to `max_length`."""
+        tokenizer, model = encoders.ready(self.encoder)
+        return encoders.encoded(model, tokenizer, checks.check_texts(texts), self.max_length)
 
     def _align(self, texts: list[str], codes: np.ndarray, unlabeled: list[str]) -> None:
         from skada import CORALAdapter

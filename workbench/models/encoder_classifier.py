@@ -132,7 +132,10 @@ class TextClassifier(TorchClassifier):
         )  # fmt: skip
 
     def _encoded(self, texts: Sequence[str], codes=None) -> Encoded:
-        return encoders.encoded(self._model, self._tokenizer, texts, self.max_length, codes)
+        tokenizer, model = self._tokenizer, self._model
+        if model is None:  # frozen
+            tokenizer, model = encoders.ready(self.encoder)
+        return encoders.encoded(model, tokenizer, texts, self.max_length, codes)
 
     def _train(self, train: Encoded, held_out: Encoded | None, weights) -> tuple:
         """The trained classifier and what is to be reported of its training."""

@@ -166,7 +166,7 @@ def encode(texts: Sequence[str], encoder: str = BUNDLED, max_length: int = 256) 
     found = {key: _vectors.get(key) for key in keys}
     new = {key: text for key, text in zip(keys, texts, strict=True) if found[key] is None}
     if new:
-        vectors = embed(*_ready(path, _stamp(path)), list(new.values()), max_length)
+        vectors = embed(*ready(path), list(new.values()), max_length)
         for key, vector in zip(new, vectors, strict=True):
             found[key] = vector.copy()  # a view would keep all vectors of this call in memory
     _cache(found)
@@ -193,6 +193,11 @@ def _cache(found: dict[bytes, np.ndarray]) -> None:
 def _stamp(path: str) -> tuple:
     """When the weights in a folder were written: a model trained again has other vectors."""
     return tuple(file.stat().st_mtime_ns for file in sorted(Path(path).glob("*.safetensors")))
+
+
+def ready(name: str) -> tuple:
+    """Tokenizer and model of an encoder as `encode` uses them; the last ones stay in memory."""
+    return _ready(path := locate(name), _stamp(path))
 
 
 @lru_cache(maxsize=1)

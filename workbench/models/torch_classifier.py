@@ -108,6 +108,10 @@ class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
     def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
         """Train, and return what is to be reported."""
 
+    def tokenized(self, texts: Sequence[str]) -> Encoded:
+        """The token ids that the model reads, and how many texts were cut to `max_length`."""
+        return self._encoded(checks.check_texts(texts))
+
     def _probabilities(self, texts: list[str]) -> np.ndarray:
         from scipy.special import softmax
 
