@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.data.files import read_file
-from workbench.errors import UserError
+from workbench.errors import DataWarning, UserError
 
 ROWS = [(f"{kind} story {i}", label) for i in range(30) for kind, label in ((1, "p"), (2, "n"))]
 same_folder = settings(
@@ -115,7 +115,7 @@ def test_stray_quotes_hide_no_row(read, texts, name):
         found = read(lines(rows, "\t" if name == "own.tsv" else ","), name)
     except UserError as error:
         assert name == "own.csv"
-        assert "own.csv' cannot be read as csv: line " in str(error)
+        assert "own.csv' cannot be read: line " in str(error)
     else:
         assert [t.replace('"', "") for t, _ in found] == [t.replace('"', "") for t, _ in rows]
 
@@ -139,6 +139,80 @@ def test_json_values_keep_their_types(read):
     assert read(content, "own.jsonl") == [("a\u2028b", 1), ("c😀", None)]
 
 
+# --- encodings that nothing in the file names ----------------------------------------------------
+
+CHINESE = "这部电影真的很好看 不好 太无聊了 我喜欢 第一部 更好 演员 不错 推荐 给大家".split()
+WESTERN = "café naïve été âme cœur über Größe señor ação Malmö l’été “fin” £5".split()
+
+
+def spoken(words, n):
+    return [
+        (f"{a} {b} {i}", "p")
+        for i, (a, b) in enumerate(zip(words, words[n:] + words[:n], strict=True))
+    ]
+
+
+@given(n=st.integers(0, 9), first=st.integers(0, 9))
+@same_folder
+@pytest.mark.parametrize(
+    ("words", "encoding", "name"),
+    [(CHINESE, "gbk", "GB18030"), (CHINESE, "gb18030", "GB18030"), (WESTERN, "cp1252", "Windows")],
+)
+def test_an_encoding_is_guessed_with_a_word_about_it(read, words, encoding, name, n, first):
+    rows = spoken(words, n)[first:]
+    with pytest.warns(DataWarning, match=f"not UTF-8 and is read as {name}.*that is a guess"):
+        assert read(lines(rows), encoding=encoding) == rows
+
+
+def test_one_accent_in_a_long_file_is_enough(read):
+    rows = [*ROWS * 50, ("un été", "p")]
+    with pytest.warns(DataWarning, match="Windows-1252"):
+        assert read(lines(rows), encoding="latin-1") == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [("Очень хороший фильм", "cp1251"), ("とても良い映画でした", "shift_jis"),
+     ("정말 좋은 영화였습니다 그래서", "euc_kr"), ("這部電影真的很好看", "big5")],
+)  # fmt: skip
+def test_what_is_in_another_encoding_is_not_read_as_something_else(read, text, encoding):
+    with pytest.raises(UserError, match=r"not UTF-8 .*save it again"):
+        read(lines([(f"{text} {i}", "p") for i in range(20)]), encoding=encoding)
+
+
+# --- Excel ---------------------------------------------------------------------------------------
+
+
+def workbook(path, **sheets):
+    with pd.ExcelWriter(path, engine="xlsxwriter") as writer:
+        for name, (table, header) in sheets.items():
+            pd.DataFrame(table).to_excel(writer, sheet_name=name, index=False, header=header)
+    return path
+
+
+def test_cells_of_a_workbook_are_read_as_they_are_seen(tmp_path):
+    table = {
+        "text": ["a\nb", "NA", "nan", "=1"],
+        "number": [1, 2.5, None, 10**12],
+        "id": ["007"] * 4,
+    }
+    found = read_file(workbook(tmp_path / "own.xlsx", only=(table, True)))
+    assert list(found) == ["text", "number", "id"]
+    assert found["text"][:3].to_list() == ["a\nb", "NA", "nan"]
+    assert found["number"].to_list() == ["1", "2.5", "", "1000000000000"]
+    assert found["id"].to_list() == ["007"] * 4
+
+
+def test_the_first_sheet_with_rows_is_read_and_the_others_are_named(tmp_path):
+    sheets = {"empty": ([], False), "title": ([["2024"]], False), "one": (ROWS, False)}
+    path = workbook(tmp_path / "own.xlsx", **sheets, two=(ROWS, True), three=(ROWS, True))
+    with pytest.warns(DataWarning, match="only 'one' is read, not two, three"):
+        found = read_file(path, ("column 1",))
+    assert [tuple(row) for row in found.to_numpy()] == ROWS
+    with pytest.raises(UserError, match="none of its sheets has rows"):
+        read_file(workbook(path, empty=([], False)))
+
+
 @pytest.mark.parametrize(
     ("content", "name", "sentence"),
     [
@@ -154,11 +228,12 @@ def test_json_values_keep_their_types(read):
         ('{"text": "a"}\n{"text": "\\ud83d"}', "own.jsonl", "line 2 .* surrogates"),
         (b"text,label\nfine,p\na\0b,p\n", "own.csv", "line 3 holds a NUL byte"),
         (lines().encode("utf-16-le"), "own.csv", "UTF-16 without a byte order mark"),
-        (b"text,label\nfine,p\ncaf\xe9,p\n", "own.csv", "not UTF-8 .byte 0xe9 at .* line 3"),
+        (b"text,label\nfine,p\n\x81n,p\n", "own.csv", "not UTF-8 .byte 0x81 at .* line 3"),
+        (b"PK", "own.xlsx", "save it again as an Excel workbook"),
         (lines().encode("utf-16")[:-1], "own.csv", "not UTF-16"),
         (b"\xef\xbb\xbf \n", "own.csv", "is empty"),
         ("sep=;\n", "own.csv", "has no rows"),
-        (b"PAR1", "own.parquet", "cannot be read as parquet"),
+        (b"PAR1", "own.parquet", "own.parquet' cannot be read: Parquet"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_one_sentence(read, content, name, sentence):

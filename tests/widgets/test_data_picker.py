@@ -90,7 +90,7 @@ def test_a_source_without_a_required_column_gives_way_with_a_note(tmp_path):
 
 
 def test_a_bad_file_is_told_and_the_choice_stays(tmp_path):
-    (tmp_path / "bad.csv").write_bytes(b"text,label\n\xff\xfe,good\n")
+    (tmp_path / "bad.csv").write_bytes(b"text,label\n\x81n,good\n")
     picker = DataPicker("reviews")
     view = picker.view()
     before = picker.load()

@@ -1,7 +1,7 @@
 """Which column is what, which rows can be used, and what their labels and ids are."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,9 @@ def name_columns(tables: Sequence[pd.DataFrame], text: str, label: str, name: st
     """
     table = pd.concat([_select(part, text, label, name) for part in tables], ignore_index=True)
     columns = list(dict.fromkeys(c for part in tables for c in part.columns if c != "split"))
+    numbered = next((part.attrs["numbered"] for part in tables if "numbered" in part.attrs), ())
+    if numbered:
+        _note_first_line(numbered, {text, label} & set(columns), name)
     for role, given in (("text", text), ("label", label)):
         if role not in table and given:
             raise unknown(f"{role} column in {name} called", given, columns)
@@ -41,6 +44,17 @@ def name_columns(tables: Sequence[pd.DataFrame], text: str, label: str, name: st
                 f"name one with -p {role.upper()}_COLUMN NAME."
             )
     return table
+
+
+def _note_first_line(numbered: tuple[str, str], taken: set[str], name: str) -> None:
+    """Say that the first line looks like a row: as an error, unless columns were named by it."""
+    text, label = numbered
+    looks = f"The first line of {name} looks like a row and not like names of columns"
+    if not taken:
+        raise UserError(
+            f'{looks}: name them with -p TEXT_COLUMN "{text}" -p LABEL_COLUMN "{label}".'
+        )
+    warn(f"{looks}, and is lost: call the columns '{text}' and '{label}' to read it as a row.")
 
 
 def _select(table: pd.DataFrame, text: str, label: str, name: str) -> pd.DataFrame:
@@ -81,7 +95,7 @@ def usable_rows(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFr
     ids = plain_names(table["id"]) if "id" in table else pd.Series(dtype=object)
     ids = ids.reindex(table.index).fillna(pd.Series(range(len(table)), table.index).map(str))
     split = splits.standard_split(table, name)
-    labels = _label_names(table["label"], split, name).reindex(table.index)
+    labels = _class_names(table["label"], split, name).reindex(table.index)
     table = table.assign(id=_unique(ids), label=labels, split=split)
     for_adaptation = split == "unlabeled"
     labelled = labels.notna() & ~for_adaptation
@@ -119,7 +133,7 @@ def _unique(ids: pd.Series) -> list[str]:
     return ids
 
 
-def _label_names(labels: pd.Series, split: pd.Series, name: str) -> pd.Series:
+def _class_names(labels: pd.Series, split: pd.Series, name: str) -> pd.Series:
     """Class names of the rows that have one."""
     names = plain_names(labels)
     several = labels.map(lambda label: isinstance(label, (list, tuple, set, dict, np.ndarray)))
@@ -140,3 +154,11 @@ def _label_names(labels: pd.Series, split: pd.Series, name: str) -> pd.Series:
         )
         return names
     return names[names != "-1"]
+
+
+def rename_classes(labels: pd.Series, names: Mapping[str, str], source: str) -> pd.Series:
+    """The labels with new names, as in `load`."""
+    names, found = {str(old): str(new).strip() for old, new in names.items()}, set(labels)
+    if missing := [old for old in names if old not in found]:
+        raise unknown(f"class in {source} called", missing[0], sorted(found))
+    return labels.map(lambda label: names.get(label) or label)

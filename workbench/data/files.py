@@ -1,23 +1,29 @@
-"""One file as a table: CSV and TSV in any dialect, JSON lines, Parquet; all of it or an error."""
+"""One file as a table: CSV and TSV in any dialect, Excel, JSON lines, Parquet; all or an error."""
 
 import codecs
 import csv
 import io
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
 
-from workbench.errors import UserError, first_line
+from workbench.data.headers import to_table
+from workbench.errors import UserError, first_line, warn
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".xlsx", ".jsonl", ".parquet")
+GUESSES = {"gb18030": "GB18030, which is Chinese", "cp1252": "Windows-1252, which is Western"}
 UNQUOTED = {"quoting": csv.QUOTE_NONE}
+HAN = "[\u4e00-\u9fff]"
 DIALECTS = ({}, {"skipinitialspace": True}, {"escapechar": "\\"}, UNQUOTED)
 
 
-def read_file(path: Path) -> pd.DataFrame:
+def read_file(path: Path, asked: Collection[str] = ()) -> pd.DataFrame:
     """Every record of a file, with its cells as Python objects and a new index.
+
+    `asked` is as in `headers.to_table`.
 
     Raises
     ------
@@ -31,9 +37,11 @@ def read_file(path: Path) -> pd.DataFrame:
             from pyarrow.parquet import ParquetFile
 
             table = from_arrow(ParquetFile(path).read())
+        elif kind == ".jsonl":
+            table = _json_lines(_decode(path))
         else:
-            text = _decode(path.read_bytes())
-            table = _json_lines(text) if kind == ".jsonl" else _delimited(text, kind)
+            records = _excel(path) if kind == ".xlsx" else _delimited(_decode(path), kind)
+            table = to_table(records, asked)
         table = table.set_axis([str(column).strip() for column in table.columns], axis=1)
         if table.empty:
             raise ValueError("it has no rows")
@@ -41,7 +49,7 @@ def read_file(path: Path) -> pd.DataFrame:
             twice = table.columns[table.columns.duplicated()][0]
             raise ValueError(f"two columns are called '{twice}'; rename one")
     except (OSError, ValueError, NotImplementedError) as error:
-        raise UserError(f"'{path}' cannot be read as {kind[1:]}: {first_line(error)}.") from error
+        raise UserError(f"'{path}' cannot be read: {first_line(error)}.") from error
     return table
 
 
@@ -51,7 +59,8 @@ def from_arrow(table) -> pd.DataFrame:
     return table.to_pandas(ignore_metadata=True, integer_object_nulls=True).astype(object)
 
 
-def _decode(content: bytes) -> str:
+def _decode(path: Path) -> str:
+    content = path.read_bytes()
     marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     encoding = "UTF-16" if marked else "UTF-8"
     if not marked and b"\0" in content:
@@ -63,13 +72,50 @@ def _decode(content: bytes) -> str:
         text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         at = error.start
-        raise ValueError(
-            f"it is not {encoding} (byte {content[at]:#04x} at position {at}, line "
-            f"{content.count(10, 0, at) + 1}); save it again with the encoding UTF-8"
-        ) from error
+        if (guess := _encoding(content)) is None or marked:
+            raise ValueError(
+                f"it is not {encoding} (byte {content[at]:#04x} at position {at}, line "
+                f"{content.count(10, 0, at) + 1}); save it again with the encoding UTF-8"
+            ) from error
+        warn(
+            f"'{path}' is not UTF-8 and is read as {GUESSES[guess]}: that is a guess, so look at "
+            "the texts, and save the file with the encoding UTF-8 to be sure."
+        )
+        text = content.decode(guess)
     if not text.strip():
         raise ValueError("it is empty")
     return text
+
+
+def _encoding(content: bytes) -> str | None:
+    """The encoding of `GUESSES` that fits the content; None if none does."""
+    from charset_normalizer import from_bytes
+
+    for match in from_bytes(content, cp_isolation=list(GUESSES)):
+        # In Western text a letter with an accent and its neighbour look like one Chinese
+        # character, but seldom like two; Korean looks like Chinese that is no words.
+        alone = len(re.findall(f"(?<!{HAN}){HAN}(?!{HAN})", str(match)))
+        chinese = 2 * alone < len(re.findall(HAN, str(match))) and match.chaos < 0.1
+        if chinese or match.encoding != "gb18030":
+            return match.encoding
+    return None
+
+
+def _excel(path: Path) -> list[list[str]]:
+    """The cells of the first sheet with rows, as strings."""
+    from python_calamine import CalamineError
+
+    try:
+        sheets = pd.read_excel(path, sheet_name=None, header=None, dtype=str, na_filter=False,
+                               engine="calamine")  # fmt: skip
+    except CalamineError as error:
+        raise ValueError(f"{first_line(error)}; save it again as an Excel workbook") from error
+    first, *others = [name for name, sheet in sheets.items() if len(sheet) > 1] or [""]
+    if not first:
+        raise ValueError("none of its sheets has rows")
+    if others:
+        warn(f"Of the sheets of '{path}' only '{first}' is read, not {', '.join(others)}.")
+    return [row for row in sheets[first].to_numpy().tolist() if any(row)]
 
 
 def _json_lines(text: str) -> pd.DataFrame:
@@ -87,8 +133,8 @@ def _json_lines(text: str) -> pd.DataFrame:
     return pd.DataFrame(records, dtype=object)
 
 
-def _delimited(text: str, kind: str) -> pd.DataFrame:
-    """Read by the standard library: pandas takes surplus fields for an index."""
+def _delimited(text: str, kind: str) -> list[list[str]]:
+    """Records by the standard library: pandas takes surplus fields for an index."""
     separator = "\t" if kind == ".tsv" else ""
     if mark := re.match(r'"?sep=(.)"?\r?\n(?=\s*\S)', text, re.IGNORECASE):  # Excel's first line
         separator, text = mark[1], "\n" + text[mark.end() :]
@@ -97,11 +143,9 @@ def _delimited(text: str, kind: str) -> pd.DataFrame:
         separator = max(",;\t|", key=lambda s: len(next(csv.reader([header], delimiter=s))))
     limit = csv.field_size_limit(2**31 - 1)  # long documents
     try:
-        header, *rows = _records(text, separator)
+        return _records(text, separator)
     finally:
         csv.field_size_limit(limit)
-    table = pd.DataFrame(rows, columns=header, dtype=object)
-    return table.loc[:, [bool(column.strip()) for column in header]]
 
 
 def _records(text: str, separator: str) -> list[list[str]]:

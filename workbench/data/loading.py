@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +19,7 @@ def load(
     text_column: str = "",
     label_column: str = "",
     *,
+    label_names: Mapping[str, str] | None = None,
     requires: Sequence[str] = (),
     seed: int = 0,
 ):
@@ -26,10 +27,14 @@ def load(
 
     Parameters
     ----------
-    source : a bundled name (see `DATASETS`), a CSV, TSV, JSON-lines or Parquet file, a folder with
-        train/dev/test files, a folder of such folders (each is a domain), or ``hub:NAME``
-        (``hub:NAME:CONFIG`` for a configuration).
-    text_column, label_column : needed only where the usual names do not find them.
+    source : a bundled name (see `DATASETS`), a CSV, TSV, Excel, JSON-lines or Parquet file, a
+        folder with train/dev/test files, a folder of such folders (each is a domain), or
+        ``hub:NAME`` (``hub:NAME:CONFIG`` for a configuration).
+    text_column, label_column : needed only where the usual names do not find them. In a file
+        without a header the columns are called ``"column 1"``, ``"column 2"`` …; asked for by such
+        a name, the first line is a row.
+    label_names : new names of classes, such as ``{"0": "negative"}``; classes that get the same
+        name become one.
     requires : columns the caller cannot do without, such as ``("domain",)``. A source that lacks
         one gives way, with a `DataWarning`, to the bundled reviews.
     seed : decides the splits where the source has none.
@@ -45,7 +50,8 @@ def load(
     UserError : one sentence on what is wrong with the source.
     """
     name = f"'{source}'"
-    table = columns.name_columns(sources.read_tables(source), text_column, label_column, name)
+    tables = sources.read_tables(source, (text_column, label_column))
+    table = columns.name_columns(tables, text_column, label_column, name)
     missing = [column for column in requires if column not in table.columns]
     if missing:
         warn(
@@ -54,13 +60,16 @@ def load(
         )
         return load("reviews", seed=seed)
     labelled, unlabeled = columns.usable_rows(table, name)
+    if label_names:
+        labelled["label"] = columns.rename_classes(labelled["label"], label_names, name)
     labelled = splits.arrange(labelled, name, seed)
     splits.note_overlap(labelled, unlabeled, name)
     path = Path(source).expanduser()
     if source not in sources.DATASETS and path.exists():
         source = path.resolve()
     origin = {"source": str(source), "text_column": text_column, "label_column": label_column}
-    return _to_dataset(labelled, unlabeled, origin | {"seed": seed})
+    origin |= {"label_names": dict(label_names)} if label_names else {}
+    return _to_dataset(labelled, unlabeled, origin | {"seed": seed, "rows_read": len(table)})
 
 
 def frames(dataset, limit: int | None = None, seed: int = 0) -> tuple[pd.DataFrame, ...]:
@@ -75,7 +84,8 @@ def frames(dataset, limit: int | None = None, seed: int = 0) -> tuple[pd.DataFra
 def frame(split) -> pd.DataFrame:
     """One split of a `DatasetDict` as a data frame with class names as labels.
 
-    Of what `load` has read, ``attrs`` holds its arguments: source, text_column, label_column, seed.
+    Of what `load` has read, ``attrs`` holds its arguments (source, text_column, label_column,
+    label_names where there are some, seed) and ``rows_read``, the rows that the source has.
     """
     table = split.to_pandas()
     names = split.features["label"].names

@@ -1,5 +1,6 @@
 """From a name, a file, a folder or a hub name to tables, with split and domain where known."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -24,14 +25,14 @@ def bundled(name: str) -> Path:
     raise UserError(f"'{name}' is missing from this installation; install the project again.")
 
 
-def read(source: str | Path) -> pd.DataFrame:
+def read(source: str | Path, asked: Collection[str] = ()) -> pd.DataFrame:
     """Every row of a source, with the columns that its files have."""
-    return pd.concat(read_tables(source), ignore_index=True)
+    return pd.concat(read_tables(source, asked), ignore_index=True)
 
 
-def read_tables(source: str | Path) -> list[pd.DataFrame]:
+def read_tables(source: str | Path, asked: Collection[str] = ()) -> list[pd.DataFrame]:
     """The tables of a source, one a file or hub split, with ``split`` and ``domain`` where the
-    names of files and folders give them.
+    names of files and folders give them; `asked` is as in `headers.to_table`.
 
     Raises
     ------
@@ -45,35 +46,36 @@ def read_tables(source: str | Path) -> list[pd.DataFrame]:
         return _read_hub(text)
     path = Path(text).expanduser()
     if path.is_dir():
-        return _read_folder(path)
+        return _read_folder(path, asked)
     if path.is_file():
-        return [read_file(path)]
+        return [read_file(path, asked)]
     if path.suffix or "/" in text:
         raise UserError(f"There is no file or folder '{source}'.")
     raise unknown("data set", text, [*DATASETS, "a file", "a folder", "hub:NAME"])
 
 
-def _read_folder(folder: Path) -> list[pd.DataFrame]:
-    tables = _read_split_files(folder)
+def _read_folder(folder: Path, asked: Collection[str]) -> list[pd.DataFrame]:
+    tables = _read_split_files(folder, asked)
     for child in sorted(p for p in folder.iterdir() if p.is_dir()):
-        tables += [_with(table, "domain", child.name) for table in _read_split_files(child)]
+        found = _read_split_files(child, asked)
+        tables += [_with(table, "domain", child.name) for table in found]
     if tables:
         return tables
     files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES]
     if len(files) == 1:
-        return [read_file(files[0])]
+        return [read_file(files[0], asked)]
     raise UserError(
         f"The folder '{folder}' holds no data: it needs a train file and may have dev, test and "
         f"unlabeled files ({', '.join(SUFFIXES)}), or subfolders of these, one a domain."
     )
 
 
-def _read_split_files(folder: Path) -> list[pd.DataFrame]:
+def _read_split_files(folder: Path, asked: Collection[str]) -> list[pd.DataFrame]:
     files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES]
     splits = {path: split for path in files if (split := split_of_file(path.stem))}
     if splits and (others := [path.name for path in files if path not in splits]):
         warn(f"'{folder}' has files named after no split, which are not read: {', '.join(others)}.")
-    return [_with(read_file(path), "split", split) for path, split in splits.items()]
+    return [_with(read_file(path, asked), "split", split) for path, split in splits.items()]
 
 
 def _with(table: pd.DataFrame, name: str, value: str) -> pd.DataFrame:

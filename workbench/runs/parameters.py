@@ -92,10 +92,11 @@ def _check_values(given: dict[str, object], defaults: dict[str, object]) -> dict
     if given.get("MODEL") is not None:
         models.check(given["MODEL"])
         absolute["MODEL"] = _absolute(given["MODEL"], models.names())
-    if {"DATA", "TEXT_COLUMN", "LABEL_COLUMN"} & set(given):
+    if {"DATA", "TEXT_COLUMN", "LABEL_COLUMN", "LABEL_NAMES"} & set(given):
         known = defaults | given
         source = known.get("DATA") or "reviews"
-        data.load(source, *(known.get(name) or "" for name in ("TEXT_COLUMN", "LABEL_COLUMN")))
+        columns = (known.get(name) or "" for name in ("TEXT_COLUMN", "LABEL_COLUMN"))
+        data.load(source, *columns, label_names=known.get("LABEL_NAMES"))
         if given.get("DATA"):
             absolute["DATA"] = _absolute(source, data.DATASETS)
     return absolute

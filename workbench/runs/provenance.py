@@ -7,7 +7,9 @@ import pandas as pd
 from workbench.data.columns import plain_names
 from workbench.data.loading import digest
 
-ORIGIN = ("source", "text_column", "label_column", "seed", "limit", "sample_seed")
+ORIGIN = (
+    "source", "text_column", "label_column", "label_names", "seed", "limit", "sample_seed",
+)  # fmt: skip
 
 
 def describe_data(
