@@ -1,16 +1,22 @@
 """The six notebooks themselves, executed as a user would, and their numbers."""
 
+import copy
 import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec
+from nbclient import NotebookClient
 
 from workbench import runs
 from workbench.runs import notebooks
+from workbench.runs.report import write_html
 
 STEMS = [path.stem for path in notebooks.find()]
 CHART = "application/vnd.plotly.v1+json"
@@ -143,7 +149,7 @@ def test_public_corpora_go_through(real_data, tmp_path, source, chosen):
     assert len(results["notebooks"]) == len(chosen)
 
 
-def test_a_person_s_own_file_goes_through_every_notebook(tmp_path):
+def own_file(folder: Path) -> Path:
     """Other column names, three classes, a BOM, quoted line breaks, markup in the text."""
     words = {"praise": "superb bright loved", "blame": "awful broken hated", "shrug": "so so plain"}
     lines = ["Kommentar;Urteil"]
@@ -153,32 +159,94 @@ def test_a_person_s_own_file_goes_through_every_notebook(tmp_path):
             lines.append(
                 f'"item {i} was\n{chosen} <script>alert({i})</script> {label[0]}{i}";{label}'
             )
-    path = tmp_path / "own.csv"
-    path.write_text("\n".join(lines), encoding="utf-8-sig")
-    out = tmp_path / "out"
-    columns = ["-p", "TEXT_COLUMN", "Kommentar", "-p", "LABEL_COLUMN", "Urteil"]
-    results = execute(out, "--data", str(path), *columns, "--jobs", "2")
-    assert list(results["notebooks"]) == STEMS
-    for name in STEMS:
-        assert "<script>alert(" not in (out / f"{name}.html").read_text(encoding="utf-8"), name
+    (folder / "own.csv").write_text("\n".join(lines), encoding="utf-8-sig")
+    return folder / "own.csv"
 
 
-@pytest.mark.parametrize(("classes", "domains"), [(20, 2), (150, 1)])
-def test_many_classes_go_through_every_notebook(tmp_path, classes, domains):
-    """Short texts with a long tail: nothing fails, warns or loses a class on the way."""
+def many_classes(folder: Path, classes: int, domains: int) -> Path:
+    """Short texts with a long tail of classes."""
     lines = ["text,label,domain"]
     for c in range(classes):
         for i in range(domains * max(6, 30 - c)):
             domain = f"place{i % domains}"
             lines.append(f"post {i} on thing{c} and topic{c % 7} at {domain},class {c:03},{domain}")
-    path, out = tmp_path / "many.csv", tmp_path / "out"
-    path.write_text("\n".join(lines), encoding="utf-8")
-    results = execute(out, "--data", str(path), "--jobs", "2")
+    (folder / "many.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder / "many.csv"
+
+
+def complaints(cells) -> list[str]:
+    return [o.text for c in cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
+
+
+class OwnKernel(AsyncKernelManager):
+    """A kernel of this interpreter, whatever ``python3`` is on this machine."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        return KernelSpec(
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        )
+
+
+def work_through(stem: str, folder: Path) -> tuple[list, list]:
+    """Run a notebook on one file; choose another, and run again what stands below the picker.
+
+    Returns
+    -------
+    The cells as they were after the first time, and after the second.
+    """
+    folder.mkdir()
+    notebook = nbformat.read(notebooks.resolve([stem])[0], as_version=4)
+    (parameters,) = tagged(notebook, "parameters")
+    parameters.source += (
+        f"\nDATA, TEXT_COLUMN, LABEL_COLUMN = {str(own_file(folder))!r}, 'Kommentar', 'Urteil'"
+        "\nPROFILE = 'smoke'"
+    )
+    choose = f"picker.choose(source={str(many_classes(folder, 20, 2))!r})"
+    picker = next(i for i, c in enumerate(notebook.cells) if "widgets.DataPicker" in c.source)
+    environment = os.environ | {"WORKBENCH_RUNS": str(folder / "runs"), "OMP_NUM_THREADS": "1"}
+    client = NotebookClient(notebook, kernel_manager_class=OwnKernel, store_widget_state=False)
+    with client.setup_kernel(env=environment, cwd=str(folder)):
+        for i, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, i)
+        first = copy.deepcopy(notebook.cells)
+        notebook.cells[picker].source = choose
+        for i, cell in enumerate(notebook.cells[picker:], picker):
+            client.execute_cell(cell, i)
+    return first, notebook.cells
+
+
+@pytest.fixture(scope="module")
+def worked_through(tmp_path_factory):
+    """Every notebook, two at a time: its folder, and its cells as a future."""
+    place = tmp_path_factory.mktemp("again")
+    with ThreadPoolExecutor(2) as pool:
+        yield {s: (place / s, pool.submit(work_through, s, place / s)) for s in STEMS}
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_every_notebook_runs_on_a_file_and_again_on_another(worked_through, stem):
+    """Three classes, then twenty: nothing fails or warns, no class is lost, no markup shown."""
+    folder, cells = worked_through[stem]
+    first, second = cells.result()
+    assert not complaints(first)
+    assert not complaints(second)
+    nbformat.write(nbformat.v4.new_notebook(cells=first), folder / "first.ipynb")
+    write_html(folder / "first.ipynb", folder / "first.html")
+    assert "<script>alert(" not in (folder / "first.html").read_text(encoding="utf-8")
+    counts = [run.predictions().filter(regex="^p_").shape[1]
+              for run in runs.list_runs(folder / "runs") if run.name == "majority"]  # fmt: skip
+    # Notebook 05 needs domains: without them it goes on with the bundled reviews, and says so.
+    assert sorted(set(counts)) == [2 if stem.startswith("05") else 3, 20]
+
+
+def test_a_hundred_and_fifty_classes_go_through_every_notebook(tmp_path):
+    out = tmp_path / "out"
+    results = execute(out, "--data", str(many_classes(tmp_path, 150, 1)), "--jobs", "2")
     assert list(results["notebooks"]) == STEMS
     for name in STEMS:
-        cells = nbformat.read(out / f"{name}.ipynb", as_version=4).cells
-        written = [o.text for c in cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
+        written = complaints(nbformat.read(out / f"{name}.ipynb", as_version=4).cells)
         assert not written, f"{name}: {written[0][:300]}"
     for run in runs.list_runs(out / "runs"):
         if run.name == "naive-bayes":
-            assert run.predictions().filter(regex="^p_").shape[1] == classes
+            assert run.predictions().filter(regex="^p_").shape[1] == 150

@@ -19,7 +19,7 @@ class Lesson:
 
     def __init__(self, notebook: str, profile: str, seed: int) -> None:
         self.notebook, self.profile, self.seed = notebook, profile, seed
-        self._rows: list[dict] = []
+        self._rows: dict[str, dict] = {}  # by model: a cell may run again
 
     def pick(self, *, smoke, quick, full):
         """The value for this profile."""
@@ -28,7 +28,7 @@ class Lesson:
     def record(self, name: str, evaluation, model=None, seconds: float | None = None, **parameters):
         """Save a model's scores as a run, for the report and `workbench compare`."""
         parameters = {"PROFILE": self.profile, "SEED": self.seed, **parameters}
-        self._rows.append({"model": name, "seconds": seconds, **evaluation.metrics})
+        self._rows[name] = {"seconds": seconds, **evaluation.metrics}
         return folders.save(
             name,
             notebook=self.notebook,
@@ -44,7 +44,7 @@ class Lesson:
         import pandas as pd
 
         columns = ["accuracy", "accuracy_low", "accuracy_high", "macro_f1", "loss", "n", "seconds"]
-        table = pd.DataFrame(self._rows).set_index("model")
+        table = pd.DataFrame(self._rows.values(), pd.Index(self._rows, name="model"))
         return table[columns].sort_values("accuracy", ascending=False)
 
 
@@ -81,7 +81,9 @@ def _quieten() -> None:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    if "transformers" in sys.modules:  # it has read the variables already
+    if "datasets" in sys.modules:  # imported by a picker, it has read the variables already
+        sys.modules["datasets"].disable_progress_bars()
+    if "transformers" in sys.modules:  # likewise
         sys.modules["transformers"].logging.set_verbosity_error()
         sys.modules["transformers"].logging.disable_progress_bar()
     # scikit-learn takes many classes of few texts each for numbers to predict, or for a mistake.
