@@ -318,7 +318,7 @@ class Notebook:
     def text(self, cell: int | str) -> str:
         """What can be read in the output of a cell."""
         shown = self.output(cell).locator("> .jp-OutputArea-child > .jp-OutputArea-output")
-        return "\n".join(shown.all_inner_texts())
+        return "\n".join(shown.filter(visible=True).all_inner_texts())
 
     def button(self, cell: int | str, name: str):
         """The locator of a button in a cell's output."""

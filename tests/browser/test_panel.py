@@ -127,13 +127,14 @@ def test_the_curve_is_still_there_after_closing_and_reopening(lab):
     notebook = lab.open(cells)
     notebook.run_all()
     notebook.wait_for(lambda: notebook.points(1) == 40)
-    widget, chart = notebook.outputs(1)
+    widget, _, chart = notebook.outputs(1)
     assert "application/vnd.jupyter.widget-view+json" in widget.data
     assert chart.data["application/vnd.plotly.v1+json"]["data"]
     assert notebook.path.stat().st_size < 1_000_000
     lab.messages.clear()
     again = notebook.reopened()
     again.wait_for(lambda: again.points(1) == 40)
+    assert "Error displaying widget" not in again.text(1)
     # What JupyterLab says of a widget whose kernel is gone is not ours to change.
     lab.messages[:] = [m for m in lab.messages if "widget" not in m.lower()]
 

@@ -90,6 +90,41 @@ def test_a_file_of_ones_own_is_read_trained_tried_and_compared(notebook, own):
     notebook.shot(chosen, "model-picker")
 
 
+PICKED = """
+from workbench import widgets
+picker = widgets.DataPicker("reviews")
+picker"""
+BUSY = "import time\nprint('begun')\ntime.sleep(5)\nprint(picker.value['source'])"
+
+
+def test_controls_say_that_they_wait_for_a_running_cell(lab):
+    notebook = lab.open([PICKED, BUSY])
+    notebook.run(0)
+    notebook.run(1, wait=False)
+    notebook.wait_for(lambda: "begun" in notebook.text(1))
+    notebook.choose(0, "Bundled", "reviews-zh · 1600 texts, 2 classes")
+    notebook.wait_for(lambda: "The kernel is busy" in notebook.text(0), 4)
+    notebook.idle()
+    assert notebook.text(1).split() == ["begun", "reviews"], "what a cell reads stays"
+    notebook.wait_for(lambda: "reviews-zh: rows" in notebook.text(0))
+    notebook.wait_for(lambda: "The kernel is busy" not in notebook.text(0))
+
+
+def test_a_picture_stands_for_a_widget_whose_kernel_is_gone(lab):
+    notebook = lab.open([PICKED])
+    notebook.run(0)
+    notebook.choose(0, "Bundled", "reviews-zh · 1600 texts, 2 classes")
+    notebook.wait_for(lambda: "reviews-zh: rows" in str(notebook.outputs(0)))
+    assert notebook.text(0).count("reviews-zh: rows") == 1, "hidden while the widget is there"
+    lab.messages.clear()
+    again = notebook.reopened()
+    again.wait_for(lambda: again.output(0).get_by_text("reviews-zh: rows").is_visible())
+    assert "Error displaying widget" not in again.text(0)
+    again.shot(0, "without-a-kernel")
+    # What JupyterLab says of it in the console is not ours to change.
+    lab.messages[:] = [m for m in lab.messages if "widget" not in m.lower()]
+
+
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_the_switchboard_answers_a_switch(lab, theme):
     from tests.browser.lab import ROOT

@@ -10,14 +10,36 @@ class Keys(anywidget.AnyWidget):
     In JupyterLab's command mode an arrow moves to the next cell, and "d d" deletes this one. What
     has the attribute ``data-lm-suppress-shortcuts`` keeps its keys (lumino's CommandRegistry);
     ipywidgets sets it on no list, so it is set where the focus comes to.
+
+    After each change in its box it sends a message, and says that the box waits until it is
+    answered: messages arrive in their order.
     """
 
     _esm = """
+const WAITS = "The kernel is busy: this is taken up when the running cell has ended.";
+const EVENTS = ["change", "click", "pointerup", "keyup"];
 function keepKeys(event) {
   if (event.target.closest?.(".workbench-keys"))
     event.target.setAttribute("data-lm-suppress-shortcuts", "true");
 }
-export default { render: () => document.addEventListener("focusin", keepKeys) };
+function render({ model, el }) {
+  document.addEventListener("focusin", keepKeys);
+  el.setAttribute("role", "status");
+  let timer = 0;
+  const ask = (event) => {
+    if (timer || !event.target.closest?.(".workbench-keys")?.contains(el)) return;
+    timer = setTimeout(() => { el.textContent = WAITS; }, 1000);
+    model.send({});
+  };
+  const answered = () => { clearTimeout(timer); timer = 0; el.textContent = ""; };
+  EVENTS.forEach((name) => document.addEventListener(name, ask, true));
+  model.on("msg:custom", answered);
+  return () => {
+    EVENTS.forEach((name) => document.removeEventListener(name, ask, true));
+    model.off("msg:custom", answered);
+  };
+}
+export default { render };
 """
 
 

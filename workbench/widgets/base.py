@@ -2,6 +2,7 @@
 
 import html
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,13 @@ from traitlets import HasTraits
 from workbench.errors import UserError
 
 COLOURS = {"good": "#009E73", "bad": "#D55E00", "plain": "inherit"}
+KEEP_SECONDS = 0.5  # after a change, until what the notebook keeps of it is drawn
+# Hides a picture under a live view, and what JupyterLab says of a view without its kernel.
+STYLE = """<style>
+.jp-OutputArea-child:has(.workbench-keys) + .jp-OutputArea-child:has(.workbench-still),
+.jp-OutputArea-child:not(:has(.workbench-keys)):has(+ .jp-OutputArea-child .workbench-still)
+{ display: none }
+</style>"""
 _shown: dict[str, tuple] = {}  # by the id of a cell: the message that ran it, and its views
 
 
@@ -137,10 +145,41 @@ class Shown(HasTraits):
         """The same as a MIME bundle that needs no kernel, at least in HTML and in plain text."""
         raise NotImplementedError
 
+    def kept(self) -> dict:
+        """What stands in place of the view where the notebook is opened without its kernel."""
+        return self.still()
+
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        if live():
-            display_view(self.view())
-        else:
+        if not live():
             display(self.still(), raw=True)
+            return
+        display_view(self.view())
+        if "VSCODE_PID" not in os.environ:  # it has no outputs by which a picture can be hidden
+            self._keep(display(_hidden_while_live(""), raw=True, display_id=True))
+
+    def _keep(self, handle) -> None:
+        """Show what is `kept` through `handle`, now and soon after the state has changed."""
+        waiting = threading.Lock()
+
+        def draw() -> None:
+            waiting.release()
+            try:
+                markup = self.kept()["text/html"]
+            except Exception as error:
+                markup = status_line(error_message(error), "bad")
+            handle.update(_hidden_while_live(markup), raw=True)
+
+        def draw_soon(_=None) -> None:
+            if waiting.acquire(blocking=False):
+                timer = threading.Timer(KEEP_SECONDS, draw)
+                timer.daemon = True
+                timer.start()
+
+        self.observe(draw_soon)
+        draw_soon()
+
+
+def _hidden_while_live(markup: str) -> dict:
+    return {"text/html": f'{STYLE}<div class="workbench-still">{markup}</div>', "text/plain": ""}

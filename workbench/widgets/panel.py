@@ -175,6 +175,9 @@ class TrainingPanel(base.Shown):
         bundle["text/plain"] = f"Chart: loss over the steps. {words}"
         return bundle
 
+    def kept(self) -> dict:
+        return {"text/html": ""}  # the chart is an output of its own
+
     def chart(self, points: int = 2000) -> dict:
         """The curves of all attempts, of at most so many points, as plotly takes them."""
         named = [(f"attempt {each.number}", each.history) for each in self.attempts]

@@ -9,7 +9,7 @@ import pandas as pd
 from traitlets import Any, Dict
 
 from workbench.errors import unknown
-from workbench.evaluation import plots
+from workbench.evaluation import curves, plots
 from workbench.models import toy
 from workbench.training.history import History
 from workbench.widgets import base, keys, tables
@@ -115,6 +115,13 @@ class Switchboard(base.Shown):
         bundle["text/html"] = f"<p>{base.escape(text)}</p>{bundle['text/html']}{rest}"
         bundle["text/plain"] += f"\n{text}"
         return bundle
+
+    def kept(self) -> dict:
+        """The reading, the loss curves as SVG and the numbers: without the script of a chart."""
+        result = self.result
+        text, _ = toy.diagnose(result.history)
+        curve = curves.svg(curves.chart([("", result.history)]))
+        return {"text/html": f"<p>{base.escape(text)}</p>{curve}{_numbers(result)}"}
 
     def view(self):
         widgets = base.toolkit()
