@@ -1,6 +1,7 @@
 """How good a model is, and how sure we are of it."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -109,6 +110,7 @@ def label_probabilities(predictions: pd.DataFrame) -> pd.Series:
     return pd.Series(padded[np.arange(len(table)), column], index=predictions.index)
 
 
+@lru_cache(maxsize=4096)
 def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927), which stays inside 0 to 1."""
     from scipy.stats import binomtest
