@@ -9,14 +9,22 @@ import pandas as pd
 import pytest
 
 from tests.models.test_encoder_classifier import LABELS, QUICK, TEXTS
-from workbench import models
+from workbench import data, evaluation, models, runs
 from workbench.errors import UserError
+from workbench.evaluation import curves
 from workbench.models.encoder_classifier import TextClassifier
 from workbench.training import stop_event
 from workbench.training.history import History
-from workbench.widgets import TrainingPanel, attempt, base, panel
+from workbench.widgets import ModelPicker, TrainingPanel, attempt, base, panel
 
 TABLE = pd.DataFrame({"text": TEXTS, "label": LABELS})
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch, tmp_path):
+    """Where the runs go."""
+    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
 
 
 @pytest.fixture
@@ -144,7 +152,7 @@ def test_the_curve_grows_and_stop_and_train_are_buttons(shown, monkeypatch):
     wait(lambda: not drawn(box))  # the last picture stands in the output, not in the widget
     wait(lambda: shown[-1][1].get("application/vnd.plotly.v1+json", {}).get("data"))
     names = [t["name"] for t in watched.still()["application/vnd.plotly.v1+json"]["data"]]
-    assert names == ["attempt 1: training", "attempt 2: training"], "the first stays as a ghost"
+    assert names == ["Counting (attempt 1)", "Counting (attempt 2): training"], "as a ghost"
     assert bar.value == 5
 
 
@@ -220,8 +228,14 @@ def test_a_stop_during_evaluation_takes_effect_at_once(checkpoint, shown, monkey
     assert entered.wait(60)
     watched.stop()
     asked = time.perf_counter()
-    attempt.join(10)
+    assert attempt.ended.wait(10), "nobody waits for the score of a stopped training"
     assert time.perf_counter() - asked < 2
+    assert "Scoring on the validation texts" in watched.status()[0]
+    watched.stop()
+    attempt.join(10)
+    assert time.perf_counter() - asked < 4
+    assert attempt.outcome == "Not scored, because it was stopped."
+    assert (attempt.run.metrics, attempt.run.info["stopped"]) == ({}, True)
     monkeypatch.setattr(inference, "logits", real)
     assert watched.model.training_info_["kept_step"] == watched.model.training_info_["steps"]
     assert len(watched.model.predict(TEXTS)) == len(TEXTS)
@@ -413,3 +427,211 @@ def test_an_error_while_it_redraws_does_not_leave_the_panel_dead(shown, monkeypa
     wait(lambda: watched.running() and drawn(box))
     watched.stop()
     wait(lambda: not watched.running())
+
+
+# --- what a training trains with, and the run that it becomes -------------------------------------
+
+SMALL = {"epochs": 2, "min_count": 1, "batch_size": 16}
+
+
+def test_every_training_becomes_a_run(shown, root):
+    watched = TrainingPanel(models.build("cnn", **SMALL, seed=3), TABLE, TABLE[:30])
+    model = watched.run()
+    (run,) = runs.list_runs()
+    assert run.path == watched.attempts[-1].run.path
+    assert run.info["settings"] == runs.folders.plain(models.describe(model))
+    assert run.info["data"] == runs.describe_data(TABLE, TABLE[:30])
+    assert run.info["seed"] == 3
+    assert not run.info["stopped"]
+    assert run.history() == model.history_
+    expected = evaluation.evaluate(model, TABLE[:30], "validation")
+    assert run.metrics == expected.metrics
+    assert run.predictions().equals(expected.predictions)
+    watched._make = models.build("naive-bayes", alpha=1.0)
+    watched.run()
+    assert [each.info["settings"]["model"] for each in runs.list_runs()] == ["cnn", "naive-bayes"]
+    assert runs.list_runs()[1].info["settings"]["alpha"] == 1.0
+    TrainingPanel(lambda: "learned").run()
+    assert runs.list_runs()[2].name == "str"
+
+
+def test_a_stopped_training_becomes_a_run_that_says_so(shown, root):
+    watched = TrainingPanel(models.build("cnn", **{**SMALL, "epochs": 1000}), TABLE, TABLE[:30])
+    attempt = watched.start()
+    wait(lambda: attempt.step > 3)
+    watched.stop()
+    attempt.join(20)
+    (run,) = runs.list_runs()
+    assert run.info["stopped"]
+    assert run.metrics["n"] == 30
+    assert watched.running() is False
+    failed = TrainingPanel(Counting(fail_at=3), TABLE)
+    with pytest.raises(UserError):
+        failed.run()
+    assert len(runs.list_runs()) == 1, "what has left no model is no run"
+
+
+@pytest.mark.parametrize("validation", [None, TABLE])
+def test_a_run_that_cannot_be_written_is_said_and_the_model_stays(shown, root, validation):
+    root.write_text("a file in place of the folder")
+    watched = TrainingPanel(models.build("naive-bayes"), TABLE, validation)
+    assert watched.run().predict(TEXTS[:1])
+    assert "no run was written" in watched.still()["text/html"]
+    assert watched.attempts[-1].run is None
+    with pytest.raises(UserError, match="no run to save a model into"):
+        watched.save_model()
+
+
+def test_a_model_that_cannot_be_scored_is_kept(shown):
+    class Odd(Counting):
+        def predict_proba(self, texts):
+            raise ZeroDivisionError("odd")
+
+    watched = TrainingPanel(Odd(3), TABLE, TABLE)
+    assert watched.run().classes_
+    assert watched.attempts[-1].outcome == "It could not be scored: ZeroDivisionError: odd"
+    assert watched.attempts[-1].run.metrics == {}
+
+
+def test_what_a_training_trains_with_is_fixed_when_it_begins(shown):
+    picker = ModelPicker("cnn", epochs=500, learning_rate=1e-3)
+    train, validation, _ = data.frames(data.load("reviews"), limit=60)
+    watched = TrainingPanel(picker.build, train, validation)
+    slow = TrainingPanel(Stubborn(1.0), TABLE).start()
+    wait(lambda: Stubborn.running == 1)
+    attempt = watched.start()
+    wait(lambda: attempt.settings)
+    picker.choose(epochs=2)
+    assert attempt.waits, "also what waits for another training does not change any more"
+    about = "cnn: 500 epochs, 1e-3 · reviews, 60 training and 60 validation texts."
+    assert attempt.about == about
+    slow.join()
+    wait(lambda: attempt.steps)
+    assert attempt.steps > 500
+    assert "The picker has been changed since" in watched.news()[0]
+    said = watched.view().children
+    assert about in said[1].value and "The picker has been changed" in said[2].value
+    watched.stop()
+    attempt.join(20)
+    assert attempt.run.info["settings"]["epochs"] == 500
+    assert about in watched.still()["text/html"]
+    assert not any("picker" in sentence for sentence in watched.news())
+
+
+def test_attempts_are_named_by_what_distinguishes_them(shown, checkpoint):
+    watched = TrainingPanel(models.build("cnn", **SMALL), TABLE)
+    for settings in ({}, {}, {"learning_rate": 1e-4}, {"dropout": 0.5}):
+        watched._make = models.build("cnn", **SMALL, **settings)
+        watched.run()
+    words = "2 epochs, batch size 16, min count 1"
+    assert watched.labels() == [
+        f"{words} (attempt 1)", f"{words} (attempt 2)",
+        "2 epochs, 1e-4, batch size 16, min count 1",
+        "2 epochs, batch size 16, dropout 0.5, min count 1",
+    ]  # fmt: skip
+    encoder = str(checkpoint("bert"))
+    watched._make = TextClassifier(encoder, strategy="frozen")
+    watched.run()
+    assert watched.labels()[-1] == f"{encoder}: frozen, 3 epochs"
+    assert watched.labels()[0] == f"cnn: {words} (attempt 1)"
+
+
+def test_the_end_says_the_score_against_the_majority_and_the_attempt_before(shown):
+    validation = TABLE[:40].assign(id=[f"r{i}" for i in range(40)])
+    watched = TrainingPanel(models.build("majority"), TABLE, validation)
+    watched.run()
+    assert watched.attempts[0].outcome == (
+        "Accuracy 0.475 on 40 validation texts (95% interval 0.329 to 0.625). The most frequent "
+        "class: 0.475, no significant difference (p = 1.000, exact McNemar test)."
+    )
+    before = watched.attempts[0].predictions
+    watched._make = models.build("naive-bayes")
+    watched.run()
+    last = watched.attempts[-1]
+    p = evaluation.mcnemar(before, last.predictions)["p"]
+    assert p < 0.001
+    assert (
+        "The attempt before (majority): 0.475, significantly worse (p < 0.001, exact McNemar test)."
+        in last.outcome
+    )
+    assert base.escape(last.outcome) in watched.still()["text/html"]
+    assert watched.attempts[0].predictions is None, "predictions of one attempt are enough"
+
+
+def test_without_steps_the_scores_stand_in_place_of_an_empty_chart(shown):
+    watched = TrainingPanel(models.build("naive-bayes"), TABLE, TABLE[:40])
+    watched.run()
+    (bars,) = watched.still()["application/vnd.plotly.v1+json"]["data"]
+    assert (bars["type"], bars["y"]) == ("bar", ["naive-bayes"])
+    assert bars["error_x"]["array"]
+    unscored = TrainingPanel(models.build("naive-bayes"), TABLE)
+    unscored.run()
+    assert "application/vnd.plotly.v1+json" not in unscored.still()
+    assert "Trained in" in unscored.still()["text/html"]
+
+
+def test_the_model_is_saved_with_its_run_and_opened(shown):
+    watched = TrainingPanel(models.build("cnn", **SMALL), TABLE, TABLE)
+    model = watched.run()
+    name, notes, save, said = watched.view().children[4].children[1].children
+    assert name.value == "cnn: 2 epochs, batch size 16, min count 1"
+    save.click()
+    path = watched.attempts[-1].run.path
+    assert str(path) in said.value
+    opened = models.open(watched.attempts[-1].run)
+    assert (opened.predict_proba(TEXTS) == model.predict_proba(TEXTS)).all()
+    name.value, notes.value = "the <first>", "as in the lecture"
+    assert runs.load(path).name == "the <first>"
+    assert runs.load(path).info["notes"] == "as in the lecture"
+    name.value = " "
+    assert "needs a name" in said.value
+    watched.run()
+    wait(lambda: name.value.startswith("cnn"))
+    assert notes.value == ""
+    assert runs.load(path).name == "the <first>", "the run before is left alone"
+
+
+def test_a_fold_turns_how_the_curve_is_drawn(shown):
+    watched = TrainingPanel(Counting(30), TABLE)
+    watched.run()
+    left, x, smoothing, log = watched.view().children[4].children[0].children
+    left.value, x.value, smoothing.value, log.value = "loss", "epochs", 0.5, True
+    assert watched.curve == curves.View(x="epochs", smoothing=0.5, log=True)
+    layout = watched.still()["application/vnd.plotly.v1+json"]["layout"]
+    assert (layout["xaxis"]["title"]["text"], layout["yaxis"]["type"]) == ("epochs", "log")
+
+
+def test_the_time_left_comes_from_steps_alone(shown):
+    class Late(Counting):
+        def fit(self, texts, labels):
+            time.sleep(2)
+            return super().fit(texts, labels)
+
+    watched = TrainingPanel(Late(50, seconds=0.02), TABLE)
+    attempt = watched.start()
+    wait(lambda: attempt.step >= 10)
+    left = float(re.search(r"· (\d+) s left", watched.status()[0])[1])
+    assert left <= 2, "two seconds of preparation are no tenth of the work"
+    assert watched.value[0]["seconds"] >= 2
+    watched.run()
+
+
+class Hungry:
+    """A classifier that needs some 200 MB while it is fitted, in small pieces, and keeps a few."""
+
+    def fit(self, texts, labels):
+        pieces = [bytearray(10_000) for _ in range(20_000)]
+        self.classes_ = pieces[::200]
+        return self
+
+
+def test_training_again_and_again_takes_no_more_memory(shown):
+    """The C library would keep what a thread has freed, for that thread."""
+    import psutil
+
+    watched, used = TrainingPanel(Hungry(), TABLE), [psutil.Process().memory_info().rss]
+    for _ in range(10):
+        watched.run()
+        used.append(psutil.Process().memory_info().rss)
+    assert max(used[1:]) < used[0] + 100 * 2**20, [u >> 20 for u in used]
+    assert used[10] < 1.1 * used[2]

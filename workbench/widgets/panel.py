@@ -5,28 +5,31 @@ import copy
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
-from traitlets import Any, Enum, Tuple, link
+from traitlets import Any, Enum, Instance, Tuple
 
+from workbench import runs
 from workbench.errors import UserError, unknown
 from workbench.evaluation import curves, plots
 from workbench.training.history import History
-from workbench.widgets import base, keys, tables
+from workbench.widgets import base, panel_view, recording, tables
 from workbench.widgets.attempt import Attempt
 
 SECONDS = 0.25  # between two redraws, or longer: a redraw may cost a hundredth of the time
 MAX_ATTEMPTS = 8  # histories that are kept and drawn
-LIVE_POINTS = 500  # of a curve that is half as many pixels wide
 METRICS = ("accuracy", "macro_f1")
-EMPTY = {"text/html": "", "text/plain": ""}
 
 
 class TrainingPanel(base.Shown):
     """Trains when awaited and again at its button; the curve grows meanwhile, and Stop stops.
+
+    Each training is recorded as a run when it ends, scored on the validation texts.
 
     ``model = await panel`` gives the fitted model, in JupyterLab and headlessly alike. The cell
     waits for the training, so the cells below find the model; the page stays awake. A second
@@ -47,7 +50,9 @@ class TrainingPanel(base.Shown):
     model : what the last training left; a training that failed or was stopped before its first step
         leaves the one before.
     value : History of the last training.
-    attempts : the last eight, each an `Attempt`, oldest first.
+    attempts : the last eight, each an `Attempt`, oldest first; ``attempts[-1].run`` is the run of
+        the last one.
+    curve : how the curves are drawn, a `curves.View`.
 
     Raises
     ------
@@ -57,6 +62,7 @@ class TrainingPanel(base.Shown):
     model = Any()
     metric = Enum(METRICS)
     attempts = Tuple()
+    curve = Instance(curves.View, ())
 
     def __init__(
         self, make, train: pd.DataFrame | None = None, validation: pd.DataFrame | None = None, *,
@@ -68,7 +74,7 @@ class TrainingPanel(base.Shown):
         self._make, self._train, self._validation = make, train, validation
         self._unlabeled = unlabeled
         self._numbers, self._starting = itertools.count(1), threading.Lock()
-        self._controls: _Controls | None = None
+        self._controls: panel_view.Controls | None = None
 
     @property
     def value(self) -> History:
@@ -83,27 +89,41 @@ class TrainingPanel(base.Shown):
         """Train and wait, where nothing can be awaited; returns the model."""
         attempt = self.start()
         with _ended_on_interrupt(attempt):
-            attempt.join()
+            attempt.ended.wait()
         return self._result(attempt)
 
     def start(self) -> Attempt:
         """Begin a training, unless this panel has one running; at once, without waiting for it."""
         with self._starting:
-            if self.running() and not self.attempts[-1].stop_requested.is_set():
-                return self.attempts[-1]
+            last = self.attempts[-1] if self.attempts else None
+            if self.running() and not (last.stop_requested.is_set() or last.ended.is_set()):
+                return last
             for earlier in self.attempts:
                 earlier.error = None  # its traceback holds the model that failed
-            attempt = Attempt(next(self._numbers), self._fit)
+            record = partial(self._record, earlier=self.attempts)
+            attempt = Attempt(next(self._numbers), self._prepare, record)
             attempt.start()
             self.attempts = (*self.attempts[1 - MAX_ATTEMPTS :], attempt)
         threading.Thread(target=self._follow, args=(attempt,), daemon=True).start()
         return attempt
 
     def stop(self) -> None:
-        """Ask a running training to end; nothing happens where none runs."""
+        """Ask a running training to end, or its score to be left out; else nothing happens."""
         if self.running():
-            self.attempts[-1].stop_requested.set()
+            self.attempts[-1].stop()
             self._redraw()
+
+    def save_model(self) -> None:
+        """Save the last model with its run; ``models.open(panel.attempts[-1].run)`` reads it.
+
+        Raises
+        ------
+        UserError : there is none, or it cannot be written.
+        """
+        last = self.attempts[-1] if self.attempts else None
+        if last is None or not last.learned or last.run is None:
+            raise UserError("There is no run to save a model into: train first.")
+        runs.save_model(last.run, self.model)
 
     def running(self) -> bool:
         """Whether a training of this panel is under way, or waits until another has stopped."""
@@ -114,7 +134,7 @@ class TrainingPanel(base.Shown):
             self._ipython_display_()
         attempt = self.start()
         with _ended_on_interrupt(attempt):
-            while attempt.is_alive():
+            while not attempt.ended.is_set():
                 await asyncio.sleep(0.05)
         model = self._result(attempt)
         if not base.live():
@@ -128,17 +148,32 @@ class TrainingPanel(base.Shown):
             raise UserError("The training was stopped before anything was learned: run it again.")
         return self.model
 
-    def _fit(self):
+    def _prepare(self, attempt: Attempt) -> Callable:
+        """Fix the model and its settings: pickers may be turned while it waits or trains."""
         if self._train is None:
-            model = self._make()
-        else:
-            model = self._make() if callable(self._make) else copy.deepcopy(self._make)
-            more = {} if self._unlabeled is None else {"unlabeled": list(self._unlabeled)}
-            if self._validation is not None and hasattr(model, "max_grad_norm"):
-                more["validation"] = list(self._validation["text"]), list(self._validation["label"])
-            model = model.fit(list(self._train["text"]), list(self._train["label"]), **more)
-        self.model = model
-        return model
+            return partial(self._fit, self._make)
+        model = self._make() if callable(self._make) else copy.deepcopy(self._make)
+        attempt.choice = self._choice()
+        attempt.settings = recording.settings_of(model)
+        attempt.label = recording.label(attempt.settings)
+        attempt.title = ": ".join(filter(None, [attempt.settings["model"], attempt.label]))
+        attempt.about = recording.about(attempt, self._train, self._validation)
+        more = {} if self._unlabeled is None else {"unlabeled": list(self._unlabeled)}
+        if self._validation is not None and hasattr(model, "max_grad_norm"):
+            more["validation"] = list(self._validation["text"]), list(self._validation["label"])
+        texts, labels = list(self._train["text"]), list(self._train["label"])
+        return partial(self._fit, partial(model.fit, texts, labels, **more))
+
+    def _fit(self, train: Callable):
+        self.model = train()
+        return self.model
+
+    def _record(self, attempt: Attempt, model, earlier: tuple[Attempt, ...]) -> None:
+        recording.record(attempt, earlier, model, self._train, self._validation)
+
+    def _choice(self) -> dict | None:
+        """What the picker says whose `build` makes the model; None where there is no picker."""
+        return getattr(getattr(self._make, "__self__", None), "value", None)
 
     def _follow(self, attempt: Attempt) -> None:
         """Redraw while `attempt` runs, and when it has ended."""
@@ -159,29 +194,51 @@ class TrainingPanel(base.Shown):
     def view(self):
         if self._controls is None or self._controls.box.comm is None:  # closed
             self.unobserve_all()
-            self._controls = _Controls(self)
+            self._controls = panel_view.Controls(self)
         return self._controls.box
 
     def still(self) -> dict:
-        """The curve, the sentence that reads it, and the numbers behind it."""
-        bundle = plots.Renderer().to_mimebundle(go.Figure(self.chart()).to_dict())
-        words = f"{self.status()[0]} {self.value.reading()}".strip()
-        rows = self.value.frame()
-        table = tables.table(rows.iloc[:: max(1, len(rows) // 100)])
-        bundle["text/html"] = (
-            f"<p>{base.escape(words)}</p>{bundle['text/html']}"
-            f"<details><summary>Data</summary>{table}</details>"
-        )
-        bundle["text/plain"] = f"Chart: loss over the steps. {words}"
+        """The curve, the sentences that read it, and the numbers behind it."""
+        words = " ".join([self.status()[0], *self.news()])
+        figure, rows = self.chart(), self.value.frame()
+        bundle = {"text/html": ""}
+        if figure["data"]:
+            bundle = plots.Renderer().to_mimebundle(go.Figure(figure).to_dict())
+        if len(rows):
+            table = tables.table(rows.iloc[:: max(1, len(rows) // 100)])
+            bundle["text/html"] += f"<details><summary>Data</summary>{table}</details>"
+        about = self.attempts[-1].about if self.attempts else ""
+        bundle["text/html"] = f"<p>{base.escape(f'{about} {words}')}</p>{bundle['text/html']}"
+        bundle["text/plain"] = f"Chart: loss over the steps. {about} {words}"
         return bundle
 
     def kept(self) -> dict:
         return {"text/html": ""}  # the chart is an output of its own
 
     def chart(self, points: int = 2000) -> dict:
-        """The curves of all attempts, of at most so many points, as plotly takes them."""
-        named = [(f"attempt {each.number}", each.history) for each in self.attempts]
-        return curves.chart(named, self.metric, points)
+        """The curves of all attempts, of at most so many points, as plotly takes them.
+
+        After a training without steps, the scores of the attempts.
+        """
+        named = dict(zip(self.labels(), self.attempts, strict=True))
+        scores = {name: each.metrics for name, each in named.items() if each.metrics}
+        if self.attempts and not (self.value or self.running()) and scores:
+            table = pd.DataFrame.from_dict(scores, orient="index")
+            return plots.score_bars(table, self.metric).to_dict()
+        histories = [(name, each.history) for name, each in named.items()]
+        return curves.chart(histories, replace(self.curve, metric=self.metric), points)
+
+    def labels(self) -> list[str]:
+        """What distinguishes each attempt, such as ``"full, 3 epochs, 1e-4"``; no two agree."""
+        models = [each.settings.get("model", "") for each in self.attempts]
+        names = [
+            each.title if len({*models}) > 1 or not each.label else each.label
+            for each in self.attempts
+        ]
+        return [
+            name if names.count(name) == 1 else f"{name} (attempt {each.number})"
+            for name, each in zip(names, self.attempts, strict=True)
+        ]
 
     def status(self) -> tuple[str, str]:
         """Where the training is or how it ended, and whether that is good or bad news."""
@@ -189,71 +246,22 @@ class TrainingPanel(base.Shown):
             return "Not trained yet.", "plain"
         return self.attempts[-1].status(0 if self._train is None else len(self._train))
 
+    def news(self) -> list[str]:
+        """What there is to say of the last attempt beside its status, in sentences."""
+        if not self.attempts:
+            return []
+        last = self.attempts[-1]
+        turned = self.running() and last.choice != self._choice()
+        said = [
+            "The picker has been changed since: the next training takes that." * turned,
+            last.outcome, last.unsaved, self.value.reading() if self.value else "",
+        ]  # fmt: skip
+        return [sentence for sentence in said if sentence]
+
     def _ipython_display_(self) -> None:
         super()._ipython_display_()
         if base.live():
             self._controls.display_still()
-
-
-class _Controls:
-    """The buttons and lines above the chart, and the chart that grows while a training runs."""
-
-    def __init__(self, panel: TrainingPanel) -> None:
-        widgets = base.toolkit()
-        self._panel, self._lock = panel, threading.RLock()
-        self._output = self._drawn = None
-        self._train = widgets.Button(description="Train again", icon="play", tooltip="Train again")
-        self._stop = widgets.Button(
-            description="Stop", icon="stop", tooltip="Stop; what was learned is kept"
-        )
-        self._metric = widgets.Dropdown(
-            options=METRICS, value=panel.metric, description="Metric",
-            layout={"width": "190px"}, style={"description_width": "auto"},
-        )  # fmt: skip
-        self._bar = widgets.IntProgress(
-            description="Progress", max=1, layout={"width": "320px"},
-            style={"description_width": "auto"},
-        )  # fmt: skip
-        self._status, self._reading, self._curve = (widgets.HTML() for _ in range(3))
-        self._train.on_click(lambda _: panel.start())
-        self._stop.on_click(lambda _: panel.stop())
-        link((panel, "metric"), (self._metric, "value"))
-        self.draw = base.guarded(self._draw, self._status)
-        panel.observe(self.draw, ["attempts", "metric"])
-        self.draw()
-        box = widgets.VBox(
-            [widgets.HBox([self._train, self._stop, self._metric, self._bar]),
-             self._status, self._reading, self._curve]
-        )  # fmt: skip
-        self.box = keys.capture(box)
-
-    def display_still(self) -> None:
-        """Make an output of the cell that stays in the notebook when the kernel is gone."""
-        from IPython.display import display
-
-        with self._lock:
-            drawn = self._panel.attempts and not self._panel.running()
-            bundle = self._panel.still() if drawn else EMPTY
-            self._output = display(bundle, raw=True, display_id=True)
-
-    def _draw(self, change: dict | None = None) -> None:
-        """Set what has changed; ipywidgets sends nothing for a value that stays."""
-        with self._lock:
-            panel, running = self._panel, self._panel.running()
-            self._train.disabled, self._stop.disabled = running, not running
-            if panel.attempts:
-                last = panel.attempts[-1]
-                self._bar.max, self._bar.value = max(last.steps, 1), last.step
-            self._status.value = base.status_line(*panel.status())
-            self._reading.value = base.status_line(panel.value.reading() if panel.value else "")
-            now = (running, panel.metric, panel.attempts[-1:])
-            self._curve.value = curves.svg(panel.chart(LIVE_POINTS)) if running else ""
-            if now != self._drawn and self._output is not None:
-                # Plotly draws an output once; another kind in between makes it draw anew.
-                self._output.update(EMPTY, raw=True)
-                if not running:
-                    self._output.update(panel.still(), raw=True)
-            self._drawn = now
 
 
 @contextmanager
@@ -262,6 +270,6 @@ def _ended_on_interrupt(attempt: Attempt) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        attempt.stop_requested.set()
+        attempt.stop(at_once=True)
         attempt.join(timeout=10)
         raise
