@@ -177,7 +177,8 @@ def test_an_exception_fails_the_headless_cell():
 
 def parts(view):
     """The controls by description, and the lines of text, the chart and the data of a view."""
-    groups, status, chart, data, _keys = view.children
+    top, status, data, _keys = view.children
+    groups, chart = top.children
     controls = [c for group in groups.children for c in group.children[1:]]
     return {c.description: c for c in controls}, status, chart, data.children[0]
 

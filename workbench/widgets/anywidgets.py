@@ -11,8 +11,9 @@ class Keys(anywidget.AnyWidget):
     has the attribute ``data-lm-suppress-shortcuts`` keeps its keys (lumino's CommandRegistry);
     ipywidgets sets it on no list, so it is set where the focus comes to.
 
-    After each change in its box it sends a message, and says that the box waits until it is
-    answered: messages arrive in their order.
+    It gives sliders their names and says their values in words. After each change in its box it
+    sends a message, and says that the box waits until it is answered: messages arrive in their
+    order.
     """
 
     _esm = """
@@ -22,8 +23,17 @@ function keepKeys(event) {
   if (event.target.closest?.(".workbench-keys"))
     event.target.setAttribute("data-lm-suppress-shortcuts", "true");
 }
+// noUiSlider says a number, such as the place of a choice in its list, and no name.
+function nameSliders() {
+  for (const slider of document.querySelectorAll(".workbench-keys .noUi-handle")) {
+    const row = slider.closest(".widget-inline-hbox");
+    slider.setAttribute("aria-label", row?.querySelector(".widget-label")?.textContent ?? "");
+    slider.setAttribute("aria-valuetext", row?.querySelector(".widget-readout")?.textContent ?? "");
+  }
+}
 function render({ model, el }) {
   document.addEventListener("focusin", keepKeys);
+  const sliders = setInterval(nameSliders, 500);
   el.setAttribute("role", "status");
   let timer = 0;
   const ask = (event) => {
@@ -35,6 +45,7 @@ function render({ model, el }) {
   EVENTS.forEach((name) => document.addEventListener(name, ask, true));
   model.on("msg:custom", answered);
   return () => {
+    clearInterval(sliders);
     EVENTS.forEach((name) => document.removeEventListener(name, ask, true));
     model.off("msg:custom", answered);
   };

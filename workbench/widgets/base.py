@@ -10,13 +10,20 @@ from traitlets import HasTraits
 
 from workbench.errors import UserError
 
-COLOURS = {"good": "#009E73", "bad": "#D55E00", "plain": "inherit"}
+EDGES = {"good": "#009E73", "bad": "#D55E00"}  # as the colour of a text they would be too pale
 KEEP_SECONDS = 0.5  # after a change, until what the notebook keeps of it is drawn
-# Hides a picture under a live view, and what JupyterLab says of a view without its kernel.
+# Hides a picture under a live view, and what JupyterLab says of a view without its kernel; gives
+# charts on a clear ground the colour of the theme's text; lets no word break.
 STYLE = """<style>
 .jp-OutputArea-child:has(.workbench-keys) + .jp-OutputArea-child:has(.workbench-still),
 .jp-OutputArea-child:not(:has(.workbench-keys)):has(+ .jp-OutputArea-child .workbench-still)
 { display: none }
+.js-plotly-plot:has(.main-svg[style*="rgba(0, 0, 0, 0)"])
+:is(.infolayer, .menulayer, [class$="tick"]) text
+{ fill: var(--jp-content-font-color1) !important }
+.workbench-keys svg, .workbench-still svg { fill: var(--jp-content-font-color1) }
+:is(.workbench-keys, .workbench-still) :is(td, th) { overflow-wrap: normal; word-break: normal }
+.workbench-keys .widget-readout { min-width: 4em }
 </style>"""
 _shown: dict[str, tuple] = {}  # by the id of a cell: the message that ran it, and its views
 
@@ -101,9 +108,10 @@ def error_message(error: BaseException) -> str:
 
 
 def status_line(text: str, kind: str = "plain") -> str:
-    """One sentence of status, good or bad news in colour and in a sign."""
+    """One sentence of status; good or bad news has a sign, and an edge in colour."""
+    edge = f' style="border-left:4px solid {EDGES[kind]};padding-left:6px"' if kind in EDGES else ""
     sign = {"good": "✓ ", "bad": "✗ ", "plain": ""}[kind]
-    return f'<span role="status" style="color:{COLOURS[kind]}">{sign}{escape(text)}</span>'
+    return f'<span role="status"{edge}>{sign}{escape(text)}</span>'
 
 
 @contextmanager

@@ -45,6 +45,7 @@ GROUPS = {
     },
 }
 SWITCHES = {name: switch for group in GROUPS.values() for name, switch in group.items()}
+HEIGHT = 340  # of the chart and of the switches beside it, as much as a projector shows
 MEASURES = {
     "loss": ("loss", "training"), "validation_loss": ("loss", "validation"),
     "accuracy": ("accuracy", "training"), "validation_accuracy": ("accuracy", "validation"),
@@ -133,7 +134,7 @@ class Switchboard(base.Shown):
         groups = [
             widgets.VBox(
                 [widgets.HTML(f"<b>{title}</b>"), *(controls[name] for name in group)],
-                layout={"flex": "1 1 240px"},
+                layout={"flex": "0 0 auto"},
             )
             for title, group in GROUPS.items()
         ]
@@ -158,8 +159,12 @@ class Switchboard(base.Shown):
         self.observe(base.guarded(turn, status), "value")
         self.observe(draw, "result")
         draw()
-        row = widgets.HBox(groups, layout={"flex_flow": "row wrap"})
-        return keys.capture(widgets.VBox([row, status, chart, data]))
+        # Side by side, so that switch and curve are seen at once on a projector.
+        row = widgets.VBox(groups, layout={"flex": "1 1 220px", "height": f"{HEIGHT}px"})
+        row.layout.overflow, chart.layout.flex = "hidden auto", "3 1 380px"
+        chart.layout.min_width = "0"  # that of a chart which has been drawn would be its width
+        top = widgets.HBox([row, chart], layout={"flex_flow": "row wrap"})
+        return keys.capture(widgets.VBox([top, status, data]))
 
     def _follow(self) -> None:
         """Train until what is shown is what the switches say."""
@@ -217,7 +222,7 @@ def _figure(result: Result, seed: int):
     figure.add_heatmap(
         x=plane.columns, y=plane.index, z=plane.round(3), zmin=0, zmax=1, opacity=0.6,
         colorscale=[plots.COLOURS[0], "#f2f2f2", plots.COLOURS[1]], zsmooth="best",
-        colorbar={"title": "p(1)"}, **right,
+        showscale=False, **right,
     )  # fmt: skip
     for label in (0, 1):
         x, y = points[labels == label].T
@@ -239,8 +244,9 @@ def _figure(result: Result, seed: int):
     figure.update_xaxes(range=[-toy.RANGE, toy.RANGE], **right)
     figure.update_yaxes(range=[-toy.RANGE, toy.RANGE], **right)
     return figure.update_layout(
-        title="Loss in each epoch, and where the network says 1 (orange)", uirevision="kept",
-        legend={"orientation": "h", "y": -0.2}, height=400, margin={"b": 90},
+        title={"text": "Loss; the network says 1 (orange)", "font": {"size": 14}},
+        uirevision="kept",
+        legend={"orientation": "h", "y": -0.25}, height=HEIGHT, margin={"t": 40, "b": 90, "l": 45},
     )  # fmt: skip
 
 
@@ -252,7 +258,7 @@ def _numbers(result: Result) -> str:
         turned = [f"{SWITCHES[n].label} {_say(earlier[n])}" for n in now if earlier[n] != now[n]]
         rows = {"now": rows["now"], f"before: {', '.join(turned)}": result.before.history[-1]}
     frame = pd.DataFrame(rows).T.reindex(columns=list(MEASURES))
-    frame.columns = pd.MultiIndex.from_tuples(MEASURES.values())
+    frame.columns = [f"{measure}, {of}" for measure, of in MEASURES.values()]
     return _table(frame.map(lambda v: "–" if v is None or v != v else f"{v:.3g}"))
 
 

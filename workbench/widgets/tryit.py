@@ -132,6 +132,11 @@ class TryIt(base.Shown):
         markup += tryit_view.nearest(self.nearest(self.value))
         return {"text/html": markup, "text/plain": table.round(3).to_string()}
 
+    def kept(self) -> dict:
+        """The text, and what was predicted and explained last: nothing is computed again."""
+        markup = f'<blockquote style="white-space:pre-wrap">{base.escape(self.value)}</blockquote>'
+        return {"text/html": markup + self.predictions + self.explanations}
+
     def explain_later(self, pause: float = 0.0) -> None:
         """Explain the text in a thread, after `pause` seconds; whatever was begun is given up.
 
