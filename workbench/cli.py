@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from workbench.errors import UserError, taking_notes
+from workbench.errors import UserError, taking_notes, unknown
 
 EVERY = 5.0  # seconds between two lines about a notebook where nothing can be redrawn
 INTERRUPTED = 130
@@ -100,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--timeout", metavar="S", type=_count, default=1800, help="seconds for a cell")
     table = add("compare", _compare, "the runs as a table, with paired tests")
     table.add_argument("names", nargs="*", metavar="DIR", help="a report or folder of runs")
+    show = add("show", _show, "what a run was made with, and the call that makes it again")
+    show.add_argument("run", metavar="RUN", help="a run's name or folder")
     add("models", _models, "the models that can be picked, their sizes and settings")
     add("data", _data, "the data that can be picked")
     return parser
@@ -210,6 +212,23 @@ def _runs_in(place: Path) -> list:
     return found
 
 
+def _show(args: argparse.Namespace) -> int:
+    from workbench import runs
+    from workbench.runs import provenance
+
+    if (Path(args.run) / "run.json").exists():
+        run = runs.load(args.run)
+    else:
+        found = _runs_in(_latest())
+        by_name = {run.name: run for run in found} | {run.path.name: run for run in found}
+        if args.run not in by_name:
+            raise unknown("run", args.run, by_name)
+        run = by_name[args.run]
+    _print_table(provenance.configuration(run).rename_axis("setting").reset_index(name="value"))
+    print("", provenance.repeat(run), *provenance.obstacles(run), sep="\n")
+    return 0
+
+
 def _models(args: argparse.Namespace) -> int:
     from workbench import models
 
@@ -222,9 +241,6 @@ def _data(args: argparse.Namespace) -> int:
 
     _print_table(data.table().reset_index())
     return 0
-
-
-# --- progress -----------------------------------------------------------------------------------
 
 
 class Progress:

@@ -57,6 +57,7 @@ def evaluate(model, table: pd.DataFrame, split: str = "test") -> Evaluation:
         predictions["domain"] = domains.reindex(predictions.index)
     columns = pd.DataFrame(probabilities, columns=[f"p_{c}" for c in classes])
     predictions = pd.concat([predictions, columns], axis=1)
+    predictions.attrs.update(table.attrs)  # where the rows are from
     return Evaluation(metrics(predictions) | {"split": split}, predictions)
 
 

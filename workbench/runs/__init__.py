@@ -10,6 +10,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "Run", "annotate", "list_runs", "load", "root_folder", "save", "save_model",
             "scan_runs", "versions",
         ],
-        "provenance": ["describe_data"],
+        "provenance": ["configuration", "describe_data", "differences", "obstacles", "repeat"],
     },
 )  # fmt: skip

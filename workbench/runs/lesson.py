@@ -4,13 +4,15 @@ import os
 import random
 import sys
 import warnings
+from contextlib import suppress
 from functools import cache
 
 import numpy as np
 
-from workbench.errors import DataWarning, unknown
+from workbench import models
+from workbench.errors import DataWarning, UserError, unknown
 from workbench.evaluation import plots
-from workbench.runs import folders
+from workbench.runs import folders, notebooks, provenance
 from workbench.runs.notebooks import PROFILES
 
 
@@ -25,17 +27,28 @@ class Lesson:
         """The value for this profile."""
         return {"smoke": smoke, "quick": quick, "full": full}[self.profile]
 
-    def record(self, name: str, evaluation, model=None, seconds: float | None = None, **parameters):
-        """Save a model's scores as a run, for the report and `workbench compare`."""
-        parameters = {"PROFILE": self.profile, "SEED": self.seed, **parameters}
+    def record(
+        self, name: str, evaluation, model=None, seconds: float | None = None, *,
+        save_model: bool = False, **parameters,
+    ):  # fmt: skip
+        """Save a model's scores as a run, for the report and `workbench compare`.
+
+        The notebook's parameters are kept with the values that they have now, others as given; the
+        weights of `model` are kept only with `save_model`.
+        """
+        given = {"PROFILE": self.profile, "SEED": self.seed, **parameters}
         self._rows[name] = {"seconds": seconds, **evaluation.metrics}
         return folders.save(
             name,
             notebook=self.notebook,
-            parameters=parameters,
+            parameters=_parameters(self.notebook) | given,
             metrics=evaluation.metrics,
             predictions=evaluation.predictions,
             history=getattr(model, "history_", None),
+            model=model if save_model else None,
+            settings=models.describe(model),
+            data=provenance.describe_data(test=evaluation.predictions),
+            stopped=getattr(model, "training_info_", {}).get("stopped", False),
             seconds=seconds,
         )
 
@@ -71,6 +84,17 @@ def verdict(right: bool | None, hint: str = "") -> bool:
     else:
         print("Right." if right else f"Not quite: {hint}")
     return bool(right)
+
+
+def _parameters(notebook: str) -> dict:
+    """What the notebook's cell of parameters assigns, with the values of now; {} outside of one."""
+    from IPython import get_ipython
+
+    values = getattr(get_ipython(), "user_ns", {})
+    with suppress(UserError):  # a notebook of somebody's own
+        names = notebooks.literals(notebooks.read(notebooks.resolve([notebook])[0]))
+        return {name: values[name] for name in names if name in values}
+    return {}
 
 
 def _quieten() -> None:
