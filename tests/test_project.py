@@ -75,8 +75,12 @@ def test_every_import_is_a_declared_dependency():
 
 
 def imported(path: Path) -> set[str]:
+    return imports_of(ast.parse(path.read_text()))
+
+
+def imports_of(tree: ast.AST) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -198,6 +202,23 @@ def test_notebooks_keep_the_form(path):
     names = {n.targets[0].id for n in values}
     assert {"DATA", "PROFILE", "SEED", "TEXT_COLUMN", "LABEL_COLUMN"} <= names
     assert 4 <= len(values) <= 12
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_the_first_widget_comes_before_the_imports(path):
+    parameters, picker, *_ = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+    assert "parameters" in parameters.metadata.tags
+    assert "widgets.DataPicker(" in picker.source
+    assert imports_of(ast.parse(picker.source)) == {"workbench", "workbench.widgets"}
+
+
+def test_a_data_picker_is_shown_without_what_trains():
+    code = (
+        "import sys; from workbench import widgets; widgets.DataPicker('reviews').still();"
+        "print({'torch', 'transformers', 'sklearn', 'gensim'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def own_imports(cells: list) -> tuple[ast.AST, dict[str, object]]:
