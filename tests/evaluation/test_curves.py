@@ -51,7 +51,7 @@ def test_a_ghost_has_one_place_in_the_legend():
     figure = curves.chart([("one", _trained([0.7, 0.8])), ("two", _trained([0.7, 0.8]))])
     listed = [trace["name"] for trace in figure["data"] if trace.get("showlegend", True)]
     assert listed == [
-        "one", "two: training", "two: validation", "two: 95% interval", "two: accuracy",
+        "one", "two: training", "validation", "95% interval", "accuracy",
     ]  # fmt: skip
     drawn = [e.text for e in ElementTree.fromstring(curves.svg(figure)).findall(f"{SVG}text")]
     assert drawn[-5:] == listed

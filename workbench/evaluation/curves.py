@@ -67,12 +67,12 @@ def chart(
             trace for key in (*LEFT[view.left], f"validation_{view.metric}")
             for trace in _traces(history, key, X_AXES[x], view.smoothing, most, not ghost)
         ]  # fmt: skip
-        for trace in own:
-            trace["name"] = f"{name}: {trace['name']}" if len(attempts) > 1 else trace["name"]
-            if ghost:
-                line = {"color": "rgba(128,128,128,.6)", "width": 1, "dash": ghost}
-                shown = {"name": name, "legendgroup": name, "showlegend": trace is own[0]}
-                trace |= {"line": line, **shown}
+        for trace in own if ghost else ():
+            line = {"color": "rgba(128,128,128,.6)", "width": 1, "dash": ghost}
+            shown = {"name": name, "legendgroup": name, "showlegend": trace is own[0]}
+            trace |= {"line": line, **shown}
+        if own and len(attempts) > 1 and not ghost:
+            own[0]["name"] = f"{name}: {own[0]['name']}"
         traces += own
     layout = {
         "template": plots.TEMPLATE, "uirevision": "kept", "height": 380, "margin": {"t": 20},
@@ -184,7 +184,7 @@ def _pane(chart: dict, axis: str, left: float, width: float, bottom: float) -> s
     low[1], high[1] = y_axis.get("range", (low[1], high[1]))
     scale = np.array([width, 16 - bottom]) / np.maximum(high - low, 1e-9)
     shapes = [
-        f'<text x="{left}" y="{bottom + 20}">{html.escape(y_axis["title"]["text"])}</text>'
+        f'<text x="{left}" y="11">{html.escape(y_axis["title"]["text"])}</text>'
         f'<text x="{left + width}" y="{bottom + 20}" text-anchor="end">'
         f"{x_axis['title']['text']}: {low[0]:.5g} to {high[0]:.5g}</text>"
     ]
