@@ -1,3 +1,5 @@
+import base64
+import io
 import re
 import time
 
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from workbench import runs
 from workbench.errors import UserError
 from workbench.training.history import History
-from workbench.widgets import browser
+from workbench.widgets import browser, browser_view
 
 CHART = "application/vnd.plotly.v1+json"
 NASTY = "<script>alert(1)</script>"
@@ -59,8 +61,11 @@ class Seen:
     """One view onto a browser, its parts by name."""
 
     def __init__(self, it):
-        (self.again, self.runs, self.status, self.chart, self.numbers, self.compared,
-         self.differences) = it.view().children[:7]  # fmt: skip
+        (bar, self.runs, edit, self.status, self.chart, self.numbers, self.compared,
+         self.differences) = it.view().children[:8]  # fmt: skip
+        self.again, *filters, self.save = bar.children
+        self.filters = {each.description: each for each in filters}
+        self.name, self.notes, self.delete, self.undo = edit.children
 
     @property
     def grid(self):
@@ -96,7 +101,7 @@ def chart(view):
 
 
 def test_a_run_is_listed_with_what_it_knows(folder, names):
-    table = browser.listed(runs.list_runs(folder))
+    table = browser_view.listed(runs.list_runs(folder))
     assert list(table.index) == list(names.values())
     row = table.loc[names["poor"]]
     assert (row["name"], row["notebook"], row["n"], row["seconds"]) == (
@@ -104,7 +109,7 @@ def test_a_run_is_listed_with_what_it_knows(folder, names):
     )  # fmt: skip
     assert (row["accuracy"], row["95% interval"]) == (0.5, "0.400 to 0.600")
     assert row["time"].startswith(time.strftime("%Y-"))
-    assert table.loc[names["bare"], list(browser.SCORES)].isna().all()
+    assert table.loc[names["bare"], list(browser_view.SCORES)].isna().all()
 
 
 def test_the_newest_run_stands_first(shown, names):
@@ -114,7 +119,7 @@ def test_the_newest_run_stands_first(shown, names):
 @given(st.lists(st.none() | st.floats(0, 9), min_size=1), st.sampled_from(["first", "last"]))
 def test_the_grid_sorts_numbers_by_size_and_the_unknown_to_one_end(values, unknown):
     column = pd.to_numeric(pd.Series(values), errors="coerce")
-    ranked = pd.Series(browser._ranked(column, unknown)).sort_values(kind="stable")
+    ranked = pd.Series(browser_view._ranked(column, unknown)).sort_values(kind="stable")
     sorted_ = column.loc[ranked.index]
     known = sorted_.dropna()
     assert (known.diff().dropna() >= -1e-3).all()
@@ -166,6 +171,130 @@ def test_refreshing_finds_new_runs_and_says_what_is_broken(shown, folder, names)
     assert f"{names['bare']}' is no run folder" in plain(view.status.value).replace("&#x27;", "'")
 
 
+# --- filter, edit, delete -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def described(folder):
+    """Two more runs that know their model and their data."""
+    data = {"source": "own.csv", "rows": {"train": 9}}
+    for model in ("svm", "minilm"):
+        keep(
+            folder, f"{model}, tried", [True] * 12, settings={"model": model, "seed": 1}, data=data
+        )
+    return browser.RunBrowser(folder)
+
+
+def test_runs_are_filtered_by_data_model_and_notebook(described, names):
+    view = Seen(described)
+    data, model, notebook = (view.filters[n] for n in ("Data", "Model", "Notebook"))
+    assert data.options == (("all", ""), ("own.csv", "own.csv"))
+    assert [value for _, value in notebook.options] == [
+        "", "02_word2vec", "04_bert_finetuning", "06_evaluation",
+    ]  # fmt: skip
+    described.value = [names["poor"]]
+    data.value = "own.csv"
+    assert set(view.grid.df["name"]) == {"minilm, tried", "svm, tried"}
+    assert described.value == []
+    model.value = "svm"
+    view.click(view.grid.df.index[0])
+    assert [run.name for run in described.selected()] == ["svm, tried"]
+    other = Seen(described)
+    assert other.filters["Model"].value == "svm"
+    notebook.value = "04_bert_finetuning"
+    assert len(other.grid.df) == 0
+    for choice in (data, model):
+        choice.value = ""
+    assert list(other.grid.df["name"]) == ["poor"]
+    other.grid.selected_rows = [0]
+    assert described.value == [names["poor"]]
+    with pytest.raises(UserError, match="did you mean 'model'"):
+        described.filter(modle="svm")
+
+
+def test_what_is_selected_by_code_need_not_be_listed(described, names):
+    view = Seen(described)
+    described.filter(model="svm")
+    described.value = [names["poor"], view.grid.df.index[0]]
+    assert view.grid.selected_rows == [0]
+    assert "A: poor" in view.compared.value
+    assert "✗" not in view.status.value
+
+
+def test_the_list_is_saved_as_csv(described):
+    view = Seen(described)
+    described.filter(data="own.csv")
+    content = re.search(r'download="runs.csv" href="data:text/csv;base64,([^"]+)"', view.save.value)
+    saved = pd.read_csv(io.BytesIO(base64.b64decode(content[1])))
+    assert set(saved["name"]) == {"svm, tried", "minilm, tried"}
+    assert list(saved["run"]) == list(view.grid.df.index[::-1])
+    assert saved["accuracy"].tolist() == [1.0, 1.0]
+
+
+def test_what_two_runs_were_made_with_is_compared(described, names):
+    view = Seen(described)
+    by_name = {run.name: run.path.name for run in described.found}
+    described.value = [by_name["svm, tried"], by_name["minilm, tried"]]
+    assert "settings.model svm minilm" in plain(view.compared.value)
+    assert "settings.seed" not in view.compared.value
+    assert "settings.model" not in described.still()["text/plain"]
+    assert "settings.model" in described.still()["text/html"]
+    described.value = [names["best"], names["nasty"]]
+    assert "the same settings, data and versions" in view.compared.value
+
+
+def test_a_run_is_deleted_and_comes_back(shown, folder, names):
+    it, view = shown
+    assert (view.delete.disabled, view.undo.disabled) == (True, True)
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    for gone in (["poor", "best"], ["nasty"]):
+        it.value = [names[name] for name in gone]
+        assert view.delete.description == f"Delete {len(gone)}"
+        view.delete.click()
+        assert it.value == []
+    assert list(view.grid.df["name"]) == ["bare"]
+    assert [run.name for run in runs.list_runs(folder)] == ["bare"]
+    view.undo.click()
+    assert set(view.grid.df["name"]) == {"bare", NASTY}
+    view.undo.click()
+    assert view.undo.disabled
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+
+
+def test_a_run_that_cannot_be_deleted_is_said(shown, folder, names):
+    it, view = shown
+    it.value = [names["poor"]]
+    (folder / ".deleted").write_text("in the way")
+    view.delete.click()
+    assert "✗" in view.status.value
+    assert names["poor"] in view.grid.df.index
+
+
+def test_given_runs_are_deleted_and_come_back(folder, names):
+    it = browser.RunBrowser(runs=runs.list_runs(folder))
+    it.value = [names["poor"]]
+    it.delete()
+    assert len(it.found) == 3
+    it.undo()
+    assert len(it.found) == 4
+
+
+def test_name_and_notes_are_edited(shown, folder, names):
+    it, view = shown
+    assert view.name.disabled
+    it.value = [names["poor"], names["best"]]
+    assert (view.name.value, view.notes.value) == ("poor", "")
+    view.name.value = f"better {NASTY}"
+    view.notes.value = "with a larger vocabulary"
+    run = runs.load(folder / names["poor"])
+    assert (run.name, run.info["notes"]) == (f"better {NASTY}", "with a larger vocabulary")
+    assert it.value == [names["poor"], names["best"]]
+    assert f"better {NASTY}" in set(view.grid.df["name"])
+    view.name.value = " "
+    assert "needs a name" in view.status.value
+    assert runs.load(run.path) == run
+
+
 # --- curves ---------------------------------------------------------------------------------------
 
 
@@ -187,7 +316,7 @@ def test_curves_are_overlaid_and_replaced(shown, names):
 def test_the_data_behind_the_curves(folder, names):
     it = browser.RunBrowser(folder)
     it.value = [names["best"], names["nasty"]]
-    _, numbers = browser.curves(it.selected())
+    _, numbers = browser_view.curves(it.selected())
     assert numbers["A best training"].tolist() == [0.9, 0.4]
     assert numbers[f"B {NASTY} training"].tolist() == [0.8, 0.6]
 
@@ -239,12 +368,12 @@ def test_a_view_that_fails_says_so_and_shows_the_next_choice(shown, names, monke
     other = Seen(it)
     calls = iter([ZeroDivisionError("comparing")])
 
-    def fail_once(*args, compare=browser.comparison_html):
+    def fail_once(*args, compare=browser_view.comparison_html):
         if error := next(calls, None):
             raise error
         return compare(*args)
 
-    monkeypatch.setattr(browser, "comparison_html", fail_once)
+    monkeypatch.setattr(browser_view, "comparison_html", fail_once)
     it.value = [names["best"], names["poor"]]
     assert "ZeroDivisionError: comparing" in view.status.value
     assert "A: best" in other.compared.value

@@ -22,6 +22,7 @@ from workbench.training.history import History
 PACKAGES = (
     "workbench", "torch", "transformers", "datasets", "scikit-learn", "gensim", "pandas", "plotly",
 )  # fmt: skip
+TRASH = ".deleted"
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,20 @@ def annotate(run: Run, *, name: str | None = None, notes: str | None = None) -> 
     with _writing(run.path):
         write(run.path / "run.json", to_json(info))
     return load(run.path)
+
+
+def discard(run: Run) -> Path:
+    """Move a run into the hidden folder `TRASH` beside it, and return its new path."""
+    target = run.path.parent / TRASH / run.path.name
+    with _writing(target.parent):
+        target.parent.mkdir(exist_ok=True)
+        return run.path.rename(target)
+
+
+def restore(path: Path) -> Path:
+    """Move a run back that `discard` has moved to `path`."""
+    with _writing(path.parent.parent):
+        return path.rename(path.parent.parent / path.name)
 
 
 def save_model(run: Run, model) -> None:

@@ -1,27 +1,16 @@
 """The runs on disk: a table, their curves, and what two of them do differently, text by text."""
 
-from html import unescape
+from pathlib import Path
 
-import pandas as pd
 from traitlets import List, Unicode, validate
 
-from workbench import evaluation
-from workbench.errors import UserError, unknown
+from workbench.errors import unknown
 from workbench.evaluation import comparison, plots
-from workbench.runs.folders import Run, scan_runs
-from workbench.widgets import base, keys, tables
+from workbench.runs import folders
+from workbench.runs.folders import Run
+from workbench.widgets import base, browser_view, tables
+from workbench.widgets.pickers import CopiedDict
 
-SCORES = {"accuracy": "accuracy", "macro F1": "macro_f1", "loss": "loss", "n": "n"}
-TESTS = [
-    "first", "second", "n", "accuracy of first", "of second", "difference", "only first right",
-    "only second right", "p", "p, all pairs",
-]  # fmt: skip
-READING = {  # columns of `comparison.paired` as they are called here
-    "text": "text", "label": "true class", "who": "who is right",
-    "predicted_a": "A predicts", "p_a": "A: p", "p_label_a": "A: p(true)",
-    "predicted_b": "B predicts", "p_b": "B: p", "p_label_b": "B: p(true)",
-}  # fmt: skip
-LOW_IS_GOOD = ("loss", "seconds")
 MOST = 30  # rows of the still picture
 FIRST = 3  # disagreements of the still picture
 
@@ -37,6 +26,7 @@ class RunBrowser(base.Shown):
     Attributes
     ----------
     value : the folder names of the selected runs; the first is A, the second B.
+    filters : of the runs that are listed: data, model and notebook; empty is any.
     found : every run that could be read, oldest first.
     broken : a sentence for each folder that could not.
 
@@ -46,6 +36,7 @@ class RunBrowser(base.Shown):
     """
 
     value = List(Unicode())
+    filters = CopiedDict(read_only=True)
     found = List(read_only=True)
     broken = List(read_only=True)
 
@@ -53,15 +44,64 @@ class RunBrowser(base.Shown):
         super().__init__()
         plots.use()
         self._root, self._given = root, runs
+        self._deleted: list[list[Path]] = []
+        self.set_trait("filters", dict.fromkeys(("data", "model", "notebook"), ""))
         self.refresh()
 
     def refresh(self) -> None:
         """Read the folder again; what was selected stays so where it is still there."""
-        found, broken = scan_runs(self._root) if self._given is None else (self._given, [])
-        here = {run.path.name for run in found}
+        if self._given is None:
+            found, broken = folders.scan_runs(self._root)
+        else:
+            there = [run.path for run in self._given if run.path.exists()]
+            found, broken = [folders.load(path) for path in there], []
+        here = {run.path.name for run in found if self._matches(run)}
         self.value = [name for name in self.value if name in here]
         self.set_trait("broken", broken)
         self.set_trait("found", found)
+
+    def filter(self, **changes: str) -> None:
+        """List only the runs of this data, model or notebook; selected are those still listed."""
+        for name in changes:
+            if name not in self.filters:
+                raise unknown("filter", name, self.filters)
+        self.set_trait("filters", self.filters | changes)
+        here = {run.path.name for run in self.listed()}
+        self.value = [name for name in self.value if name in here]
+
+    def values(self, name: str) -> list[str]:
+        """What the filter `name` can be set to."""
+        known = {_facets(run)[name] for run in self.found} | {self.filters[name]}
+        return sorted(known - {""})
+
+    def listed(self) -> list[Run]:
+        """The runs that `filters` let through, oldest first."""
+        return [run for run in self.found if self._matches(run)]
+
+    def _matches(self, run: Run) -> bool:
+        found = _facets(run)
+        return all(value in ("", found[name]) for name, value in self.filters.items())
+
+    def annotate(self, **changes: str) -> None:
+        """Give the first selected run another ``name`` or other ``notes``."""
+        folders.annotate(self.selected()[0], **changes)
+        self.refresh()
+
+    def delete(self) -> None:
+        """Move the selected runs into a hidden folder beside the others."""
+        if moved := [folders.discard(run) for run in self.selected()]:
+            self._deleted.append(moved)
+        self.refresh()
+
+    def undo(self) -> None:
+        """Move back the runs that were deleted last."""
+        for path in self._deleted.pop() if self._deleted else ():
+            folders.restore(path)
+        self.refresh()
+
+    def deleted(self) -> int:
+        """How many runs `undo` would move back."""
+        return len(self._deleted[-1]) if self._deleted else 0
 
     @validate("value")
     def _check(self, proposal) -> list[str]:
@@ -77,223 +117,34 @@ class RunBrowser(base.Shown):
         return [by_name[name] for name in self.value]
 
     def view(self):
-        return _view(self)
+        return browser_view.view(self)
 
     def still(self) -> dict:
-        best = listed(self.found).sort_values("accuracy", ascending=False, kind="stable")[:MOST]
+        best = browser_view.listed(self.found).sort_values(
+            "accuracy", ascending=False, kind="stable"
+        )[:MOST]
         pair, p_adjusted = self.selected(), None
         if len(pair) != 2:
             pair, p_adjusted = comparison.best_pair(self.found)
-        letters = {run.path.name: _letter(i) for i, run in enumerate(pair)}
+        letters = {run.path.name: browser_view.letter(i) for i, run in enumerate(pair)}
         caption = f"The best {MOST} of {len(self.found)} runs" if len(self.found) > MOST else ""
         shown = best.set_index(best.index.map(lambda name: letters.get(name, "")))
-        markup = _broken_html(self.broken)
+        markup = browser_view.broken_html(self.broken)
         markup += tables.table(shown, caption) if len(shown) else base.status_line("No runs yet.")
         if pair:
-            markup += comparison_html(*pair, p_adjusted)
-            rows = _disagreements_or_none(*pair)
+            markup += browser_view.pair_html(*pair, p_adjusted)
+            rows = browser_view.disagreements_or_none(*pair)
             if rows is not None:
                 head = f"The first {min(FIRST, len(rows))} of {len(rows)} texts on which A and B "
                 markup += tables.table(rows[:FIRST], f"{head}disagree", wrap="text")
         return {"text/html": markup, "text/plain": best.round(3).to_string(index=False)}
 
 
-# --- tables ---------------------------------------------------------------------------------------
-
-
-def listed(found: list[Run]) -> pd.DataFrame:
-    """A row a run, by the names of their folders; what a run does not know is missing."""
-    rows = [
-        {"name": run.name, "notebook": str(run.info.get("notebook") or "")}
-        | {name: run.metrics.get(key) for name, key in SCORES.items()}
-        | {"95% interval": _interval(run.metrics), "seconds": run.info.get("seconds")}
-        | {"time": str(run.info.get("time") or "").replace("T", " ")}
-        for run in found
-    ]
-    columns = ["name", "notebook", "accuracy", "95% interval", "macro F1", "loss", "n", "seconds",
-               "time"]  # fmt: skip
-    table = pd.DataFrame(rows, [run.path.name for run in found], columns)
-    for column in (*SCORES, "seconds"):
-        table[column] = pd.to_numeric(table[column], errors="coerce")
-    for column in ("n", "seconds"):
-        table[column] = table[column].round().astype("Int64")
-    return table
-
-
-def comparison_html(a: Run, b: Run, p_adjusted: float | None = None) -> str:
-    """The scores of A and B on the rows that both predicted, their differences, and the test."""
-    try:
-        both, scores = comparison.paired(a, b), comparison.shared_scores(a, b)
-    except UserError as error:
-        return base.status_line(str(error), "bad")
-    scores = scores.rename(columns={"macro_f1": "macro F1"})
-    shown = scores.set_axis([f"A: {a.name}", f"B: {b.name}", "A − B"])
-    words = base.status_line(comparison.describe(both, p_adjusted))
-    return tables.table(shown, f"On the {len(both)} texts that both predicted") + words
-
-
-def tests_html(selected: list[Run]) -> str:
-    """Several runs: all pairs that predicted the same texts, corrected for their number."""
-    if len(selected) < 3:
-        return base.status_line("Select two runs to compare them, or more.")
-    _, tests = evaluation.compare(selected)
-    if tests.empty:
-        return base.status_line("No two of the selected runs can be compared.")
-    letters = {run.path.name: f"{_letter(i)}: {run.name}" for i, run in enumerate(selected)}
-    shown = tests.set_axis(TESTS, axis=1).replace({"first": letters, "second": letters})
-    caption = "Exact McNemar tests of all pairs, on the texts that both predicted (max-T for all)"
-    return tables.table(shown.set_index("first"), caption)
-
-
-def disagreements(both: pd.DataFrame) -> pd.DataFrame:
-    """What A and B predict for the rows of `comparison.paired` on which they differ, by id."""
-    differ = comparison.disagreements(both)
-    right = differ["right_a"].map({True: "only A", False: "only B"})
-    who = right.where(differ["right_a"] | differ["right_b"], "neither")
-    return differ.assign(who=who).set_index("id")[list(READING)].rename(columns=READING)
-
-
-def _disagreements_or_none(a: Run, b: Run) -> pd.DataFrame | None:
-    try:
-        return disagreements(comparison.paired(a, b))
-    except UserError:
-        return None  # `comparison_html` has said why
-
-
-def _interval(metrics: dict) -> str:
-    low, high = metrics.get("accuracy_low"), metrics.get("accuracy_high")
-    return "–" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-
-
-def _letter(i: int) -> str:
-    return chr(ord("A") + i) if i < 26 else str(i + 1)
-
-
-def _broken_html(sentences: list[str]) -> str:
-    return "".join(f"<p>{base.status_line(each, 'bad')}</p>" for each in sentences)
-
-
-# --- curves ---------------------------------------------------------------------------------------
-
-
-def curves(selected: list[Run]):
-    """The figure of the runs that have a loss history, and its numbers; None and an empty table."""
-    histories = {f"{_letter(i)} {base.escape(run.name)}": run.history()
-                 for i, run in enumerate(selected)}  # fmt: skip
-    drawn = {name: each for name, each in histories.items() if each.column("loss")[0]}
-    if not drawn:
-        return None, pd.DataFrame()
-    columns = {}
-    for name, history in drawn.items():
-        for key, kind in (("loss", "training"), ("validation_loss", "validation")):
-            steps, values = history.column(key)
-            if steps:
-                column = pd.Series(values, steps).groupby(level=0).last()
-                columns[f"{unescape(name)} {kind}"] = column
-    figure = plots.loss_curve(drawn).update_layout(
-        legend={"orientation": "h", "y": -0.32, "yanchor": "top"}, showlegend=True
-    )
-    return figure, pd.DataFrame(columns).rename_axis("step")
-
-
-def _show_curves(selected: list[Run], chart, numbers) -> None:
-    """Draw into an Output widget, and write the numbers behind a fold into an HTML widget."""
-    figure, table = curves(selected)
-    chart.outputs, numbers.value = (), ""
-    if figure is not None:
-        # A trait, set whole: what was drawn before is replaced, from whichever thread.
-        data = plots.Renderer().to_mimebundle(figure.to_plotly_json())
-        chart.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
-        fold = f"<summary>Data of the curves</summary>{tables.table(table)}"
-        numbers.value = f"<details>{fold}</details>"
-    elif selected:
-        numbers.value = base.status_line("None of the selected runs has a curve.")
-
-
-# --- live -----------------------------------------------------------------------------------------
-
-
-def _view(browser: RunBrowser):
-    """The widgets of one place where a `RunBrowser` is shown."""
-    kit = base.toolkit()
-    status, numbers, compared = kit.HTML(), kit.HTML(), kit.HTML()
-    chart, runs, differences = kit.Output(), kit.VBox(), kit.VBox()
-    reader = _disagreements_grid()
-    again = kit.Button(description="Refresh", tooltip="Read the folder again",
-                       layout={"width": "auto", "align_self": "flex-start"})  # fmt: skip
-
-    def show_runs(*_):
-        status.value = _broken_html(browser.broken)
-        grid = _runs_grid(browser)
-        select = base.guarded(lambda change: _select(browser, change["new"]), status)
-        grid.observe(select, "selected_rows")
-        # A new grid: one whose ranked columns are updated logs an error (itables 2.9.1).
-        for old in runs.children:
-            base.close(old)
-        runs.children = (grid,)
-
-    def show_selected(*_):
-        status.value = _broken_html(browser.broken)
-        selected = browser.selected()
-        rows = [len(browser.found) - 1 - browser.found.index(run) for run in selected]
-        if set(rows) != set(runs.children[0].selected_rows):
-            runs.children[0].selected_rows = rows
-        _show_curves(selected, chart, numbers)
-        pair = len(selected) == 2
-        compared.value = comparison_html(*selected) if pair else tests_html(selected)
-        rows = _disagreements_or_none(*selected) if pair else None
-        differences.children = () if rows is None else (reader,)
-        if rows is not None:
-            reader.df = rows.map(tables.number)
-
-    again.on_click(base.guarded(lambda _: browser.refresh(), status))
-    browser.observe(base.guarded(show_runs, status), ["found", "broken"])
-    browser.observe(base.guarded(show_selected, status), "value")
-    show_runs()
-    base.guarded(show_selected, status)()
-    return keys.capture(kit.VBox([again, runs, status, chart, numbers, compared, differences]))
-
-
-def _select(browser: RunBrowser, rows: list[int]) -> None:
-    """Select the runs in these rows of the grid; those that were selected before come first."""
-    names = [browser.found[-1 - row].path.name for row in rows]
-    before = [name for name in browser.value if name in names]
-    browser.value = list(dict.fromkeys(before + names))
-
-
-def _runs_grid(browser: RunBrowser):
-    table = listed(browser.found)[::-1]
-    for name in (*SCORES, "seconds"):
-        table[name] = _ranked(table[name], unknown="last" if name in LOW_IS_GOOD else "first")
-    right = [i for i, name in enumerate(table) if name not in ("name", "notebook")]
-    return _grid(
-        table,
-        select={"style": "multi", "keys": True},
-        selected_rows=[table.index.get_loc(name) for name in browser.value],
-        columnDefs=[{"targets": right, "className": "dt-right dt-nowrap"}],
-        paging=False, scrollY="260px", scrollCollapse=True,
-        layout={"topStart": "search", "topEnd": None, "bottomStart": "info", "bottomEnd": None},
-    )  # fmt: skip
-
-
-def _ranked(column: pd.Series, unknown: str) -> pd.Categorical:
-    """Numbers as they are shown, which the grid sorts by their order; the unknown at one end."""
-    ordered = column.sort_values(na_position=unknown).map(tables.number)
-    return pd.Categorical(column.map(tables.number), ordered.unique(), ordered=True)
-
-
-def _disagreements_grid():
-    return _grid(
-        pd.DataFrame(columns=list(READING.values())), pageLength=1, lengthMenu=[1, 5, 20],
-        layout={"topStart": "search", "topEnd": "pageLength", "bottomStart": "info",
-                "bottomEnd": "paging"},
-    )  # fmt: skip
-
-
-def _grid(table: pd.DataFrame, **options):
-    """A table that is sorted by a click on its head and searched, in the page alone."""
-    from itables.widget import ITable
-
-    # Of more than maxBytes only a sample would be shown; 0 is no limit.
-    return ITable(table, showIndex=False, maxBytes=0, classes="display compact", style="width:100%",
-                  text_in_header_can_be_selected=False, **options)  # fmt: skip
+def _facets(run: Run) -> dict[str, str]:
+    """The data, the model and the notebook of a run, by which runs are filtered."""
+    info = run.info
+    return {
+        "data": str((info.get("data") or {}).get("source") or ""),
+        "model": str((info.get("settings") or {}).get("model") or run.name),
+        "notebook": str(info.get("notebook") or ""),
+    }

@@ -1,5 +1,7 @@
 """Data frames as small HTML tables: escaped, scrolling when wide, numbers to the right."""
 
+import base64
+
 import pandas as pd
 
 from workbench.widgets import base
@@ -32,6 +34,13 @@ def table(frame: pd.DataFrame, caption: str = "", *, wrap: str = "", bars: str =
         f'<div style="overflow-x:auto;line-height:1.4;margin-bottom:8px"><table>{caption}'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
+
+
+def csv_link(frame: pd.DataFrame, name: str, words: str) -> str:
+    """A link that saves a data frame, without its index, as a CSV file."""
+    # The mark at the beginning tells Excel that it is UTF-8.
+    content = base64.b64encode(frame.to_csv(index=False).encode("utf-8-sig")).decode()
+    return f'<a download="{name}" href="data:text/csv;base64,{content}">{words}</a>'
 
 
 def number(value: object) -> str:

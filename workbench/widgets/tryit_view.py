@@ -1,7 +1,5 @@
 """What a person sees of a `TryIt`: its controls, and predictions and explanations as HTML."""
 
-import base64
-
 import pandas as pd
 from traitlets import dlink, link
 
@@ -82,13 +80,9 @@ def lines(rows: pd.DataFrame) -> str:
         columns[name] = [f"{c} {p:.3f}" for c, p in zip(each["predicted"], most, strict=True)]
     shown = pd.DataFrame(columns, index=range(1, 1 + len(columns["text"])))
     caption = f"{len(shown)} texts" + f", the first {MOST_LINES}" * (len(shown) > MOST_LINES)
-    # The mark at the beginning tells Excel that it is UTF-8.
-    content = base64.b64encode(rows.to_csv(index=False).encode("utf-8-sig")).decode()
     table = tables.table(shown.head(MOST_LINES).rename_axis("line"), caption, wrap="text")
-    return (
-        f'{table}<p><a download="predictions.csv" href="data:text/csv;base64,{content}">'
-        "Save the predictions as CSV</a></p>"
-    )
+    save = tables.csv_link(rows, "predictions.csv", "Save the predictions as CSV")
+    return f"{table}<p>{save}</p>"
 
 
 def nearest(found: dict[str, pd.DataFrame]) -> str:
