@@ -98,8 +98,13 @@ def test_a_bad_file_is_told_and_the_choice_stays(tmp_path):
         controls(view)["File or hub"].value = str(tmp_path / bad)
         picker.wait()
         assert sentence in said(view)
-        assert picker.value == {"source": "reviews", "text_column": "", "label_column": ""}
+        assert "The cells below go on with reviews." in said(view)
+        assert picker.value["source"] == picker.requested["source"] == "reviews"
         assert picker.load() is before
+    controls(view)["Data set"].value = "reviews-zh"
+    picker.wait()
+    assert "There is no file" not in said(view)
+    assert controls(view)["File or hub"].value == ""
 
 
 def test_columns_that_cannot_be_guessed_are_chosen(tmp_path):
@@ -110,6 +115,9 @@ def test_columns_that_cannot_be_guessed_are_chosen(tmp_path):
     picker.wait()
     assert "No text column found" in said(view)
     assert "-p TEXT" not in said(view)
+    assert "The first rows of" in said(view)
+    assert "text number 0" in said(view)
+    assert "reviews: rows" not in said(view), "rows of one source beside the columns of another"
     assert picker.value["source"] == "reviews"
     assert [value for _, value in shown["Text column"].options] == ["", "was", "wie"]
     shown["Text column"].value = "was"
@@ -117,11 +125,13 @@ def test_columns_that_cannot_be_guessed_are_chosen(tmp_path):
     assert "No label column found" in said(view)
     shown["Label column"].value = "wie"
     picker.wait()
-    assert picker.value == {"source": source, "text_column": "was", "label_column": "wie"}
-    assert shown["Bundled"].value == source
-    shown["Bundled"].value = "reviews-zh"
+    chosen = {"source": source, "text_column": "was", "label_column": "wie", "label_names": {}}
+    assert picker.value == chosen
+    assert shown["Data set"].value == source
+    assert shown["Data set"].options[-1][0].startswith("own.csv · ")
+    shown["Data set"].value = "reviews-zh"
     picker.wait()
-    assert picker.value == {"source": "reviews-zh", "text_column": "", "label_column": ""}
+    assert picker.value == {**dict.fromkeys(chosen, ""), "source": "reviews-zh", "label_names": {}}
 
 
 def test_a_column_that_is_not_there_is_told(tmp_path):
@@ -153,7 +163,7 @@ def test_a_file_is_handed_over_whole_and_chosen(tmp_path, monkeypatch):
     assert picker.value["source"] == "uploads/mine-1-.csv"
     assert (tmp_path / "uploads" / "mine-1-.csv").read_bytes() == content
     assert [p.name for p in (tmp_path / "uploads").iterdir()] == ["mine-1-.csv"]
-    assert controls(view)["Bundled"].value == "uploads/mine-1-.csv"
+    assert controls(view)["Data set"].value == "uploads/mine-1-.csv"
 
 
 def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch):
@@ -178,14 +188,14 @@ def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
     assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
 
 
-def test_the_summary_counts(tmp_path):
+def test_the_content_is_counted(tmp_path):
     source = write(tmp_path / "own.csv", rows=50)
     tables = {name: data.frame(part) for name, part in data.load(source).items()}
     assert data_view.sizes(tables)["rows"].sum() == 50
     counts = data_view.classes(tables)
     assert counts.loc["good", ["train", "validation", "test"]].sum() == 25
     assert counts["share"].to_list() == [0.5, 0.5]
-    assert set(data_view.sizes(tables)["longest"]) == {6}
+    assert set(data_view.sizes(tables)["words (median)"]) == {6}
     assert set(data_view.sizes(tables)["repeated texts"]) == {0}
     html = DataPicker(source).still()["text/html"]
     assert html.count(">0.500 ██████████</td>") == 2
@@ -214,7 +224,7 @@ def test_long_texts_are_cut_in_the_preview():
 
 def test_views_of_one_data_set_agree_and_outlive_an_error_of_one(tmp_path, monkeypatch):
     """A source whose columns must be named offers them in every view, also after a broken one."""
-    picker, draw = DataPicker(), data_view.summary
+    picker, draw = DataPicker(), data_view.content
     broken, shown = picker.view(), picker.view()
     calls = iter([ZeroDivisionError("drawing"), None])
 
@@ -223,7 +233,7 @@ def test_views_of_one_data_set_agree_and_outlive_an_error_of_one(tmp_path, monke
             raise error
         return draw(*args)
 
-    monkeypatch.setattr(data_view, "summary", fail_once)
+    monkeypatch.setattr(data_view, "content", fail_once)
     picker.choose(source="reviews-zh")
     assert "reviews-zh: rows" in said(shown)
     assert "ZeroDivisionError: drawing" in said(broken)
@@ -231,3 +241,99 @@ def test_views_of_one_data_set_agree_and_outlive_an_error_of_one(tmp_path, monke
         picker.choose(source=write(tmp_path / "own.csv", "was,wie"))
     for view in (broken, shown):
         assert [name for _, name in controls(view)["Text column"].options] == ["", "was", "wie"]
+
+
+# --- what a person is told about how the file was read -------------------------------------------
+
+
+def shown_for(path, rows, header="text,label\n", **choice) -> str:
+    path.write_text(header + "\n".join(f"{text},{label}" for text, label in rows))
+    picker = DataPicker(path, **choice)
+    view = picker.view()
+    assert data_view.report(picker) in said(view)
+    assert data_view.report(picker) in picker.still()["text/html"]
+    return data_view.report(picker)
+
+
+ENGLISH = [(f"this is what I have said of the film {i}", "ab"[i % 2]) for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (ENGLISH + [(text, "") for text, _ in ENGLISH] * 2, "Read: 40 of 120 rows."),
+        (ENGLISH * 3, "67% of the rows are left out"),
+        ([(f"{t} {i}", "ab"[i % 25 == 0]) for i, (t, _) in enumerate(ENGLISH * 5)],
+         "96.0% of the rows are of the class &#x27;a&#x27;"),
+        ([(f"Очень хороший фильм {i}", y) for i, (_, y) in enumerate(ENGLISH)],
+         "100% of the texts are not English: mlp, minilm, source-only, coral, dapt are for"),
+        ([(f"der Film hat mir ganz gut gefallen {i}", y) for i, (_, y) in enumerate(ENGLISH)],
+         "few common English words"),
+    ],
+)  # fmt: skip
+def test_what_was_read_wrongly_is_not_simply_read(tmp_path, rows, sentence):
+    report = shown_for(tmp_path / "own.csv", rows)
+    assert sentence in report
+    assert "✓" not in report
+    assert "⚠ Read" in report
+
+
+def test_what_was_read_well_is_said_with_its_rows(tmp_path):
+    assert "✓ Read: 40 of 40 rows." in shown_for(tmp_path / "own.csv", ENGLISH)
+    report = shown_for(tmp_path / "own.csv", [*ENGLISH, ("and what is it", "")])
+    assert "✓ Read: 40 of 41 rows." in report
+
+
+def test_another_data_set_that_had_to_be_taken_is_no_success(tmp_path):
+    report = shown_for(tmp_path / "own.csv", ENGLISH, requires=("domain",))
+    assert "⚠ This notebook needs a domain column" in report
+    still = DataPicker(tmp_path / "own.csv", requires=("domain",)).still()["text/html"]
+    assert "reviews: rows" in still
+    assert "own.csv: rows" not in still
+
+
+def test_a_first_line_that_is_a_row_is_taken_by_a_click(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("".join(f"{label},{text}\n" for text, label in ENGLISH))
+    picker = DataPicker()
+    view = picker.view()
+    shown = controls(view)
+    assert shown[data_view.FIRST_LINE].layout.display == "none"
+    with pytest.raises(UserError, match="looks like a row"):
+        picker.choose(source=str(path))
+    assert "looks like a row and not like names of columns: choose below." in said(view)
+    assert shown[data_view.FIRST_LINE].layout.display == ""
+    shown[data_view.FIRST_LINE].value = True
+    picker.wait()
+    assert "✓ Read: 40 of 40 rows." in said(view)
+    assert picker.value["text_column"] == "column 2"
+    assert picker.value == DataPicker(path, "column 2", "column 1").value
+    assert [value for _, value in shown["Text column"].options] == ["", "column 1", "column 2"]
+    shown[data_view.FIRST_LINE].value = False
+    picker.wait()
+    assert "looks like a row" in said(view)
+
+
+def test_classes_are_renamed_in_a_table_and_the_names_are_kept_in_the_value(tmp_path):
+    picker = DataPicker(write(tmp_path / "own.csv"))
+    view = picker.view()
+    field = controls(view)["bad"]
+    field.value = "negative"
+    picker.wait()
+    assert picker.value["label_names"] == {"bad": "negative"}
+    assert picker.load()["train"].features["label"].names == ["good", "negative"]
+    assert controls(view)["bad"] is field, "a field keeps the name that the file has"
+    field.value = "good"
+    picker.wait()
+    assert "fewer than two classes" in said(view)
+    assert field.value == "negative"
+    assert picker.value["label_names"] == {"bad": "negative"}
+    field.value = "bad"
+    picker.wait()
+    assert picker.value["label_names"] == {}
+    assert DataPicker(tmp_path / "own.csv", label_names={"bad": "b"}).load()["train"].features[
+        "label"
+    ].names == ["b", "good"]
+    picker.choose(source="reviews")
+    assert set(controls(view)) >= {"negative", "positive"}
+    assert "bad" not in controls(view)

@@ -23,7 +23,6 @@ def run(monkeypatch):
     """Call something as a cell of a live notebook does that is run (again)."""
     now = {"count": 0, "cell": ""}
     monkeypatch.setattr(pickers, "_choices", {})
-    monkeypatch.setattr(pickers, "_made", {})
     monkeypatch.setattr(base, "running_cell", lambda: (now["cell"], str(now["count"])))
 
     def run(cell, code):

@@ -10,7 +10,7 @@ from traitlets import HasTraits
 
 from workbench.errors import UserError
 
-EDGES = {"good": "#009E73", "bad": "#D55E00"}  # as the colour of a text they would be too pale
+EDGES = {"good": "#009E73", "warning": "#B8860B", "bad": "#D55E00"}  # as the colour of a text they would be too pale
 KEEP_SECONDS = 0.5  # after a change, until what the notebook keeps of it is drawn
 # Hides a picture under a live view, and what JupyterLab says of a view without its kernel; gives
 # charts on a clear ground the colour of the theme's text; lets no word break.
@@ -110,7 +110,7 @@ def error_message(error: BaseException) -> str:
 def status_line(text: str, kind: str = "plain") -> str:
     """One sentence of status; good or bad news has a sign, and an edge in colour."""
     edge = f' style="border-left:4px solid {EDGES[kind]};padding-left:6px"' if kind in EDGES else ""
-    sign = {"good": "✓ ", "bad": "✗ ", "plain": ""}[kind]
+    sign = {"good": "✓ ", "warning": "⚠ ", "bad": "✗ ", "plain": ""}[kind]
     return f'<span role="status"{edge}>{sign}{escape(text)}</span>'
 
 

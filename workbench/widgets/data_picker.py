@@ -2,53 +2,57 @@
 
 import threading
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from traitlets import Any, List
+import pandas as pd
+from traitlets import Any, List, Unicode
 
 from workbench import data, errors
-from workbench.data import sources
+from workbench.data import headers, sources
 from workbench.errors import UserError
-from workbench.widgets import data_view
+from workbench.widgets import base, data_view
 from workbench.widgets.dropzone import write_upload
 from workbench.widgets.pickers import CopiedDict, Picker
 
 
 class DataPicker(Picker):
-    """A data set: a bundled one, a file, a folder or a hub name, and its columns.
+    """A data set: a bundled one, a file, a folder or a hub name, its columns and its classes.
 
     Parameters
     ----------
-    source, text_column, label_column, seed, requires : as in `data.load`.
+    source, text_column, label_column, label_names, seed, requires : as in `data.load`.
 
     Attributes
     ----------
-    value : dict with the keys source, text_column and label_column; always the last choice that
-        could be read, or what the picker began with.
-    requested : the choice that was tried last. Of a source whose columns cannot be guessed it
+    value : dict with the keys source, text_column, label_column and label_names; always the last
+        choice that could be read, or what the picker began with.
+    requested : the choice that was tried last. Of a source whose columns cannot be inferred it
         stays, so that they can be named; any other that cannot be read is forgotten.
+    problem : why the last choice could not be read, in a sentence; empty if it could.
     dataset : what was read last, a `datasets.DatasetDict`; None before.
     notes : what `data.load` mended or left out of it, a list of sentences.
     """
 
     requested = CopiedDict(read_only=True)
+    problem = Unicode(read_only=True)
     dataset = Any(read_only=True)
     notes = List(read_only=True)
 
     def __init__(
         self, source: str | Path = "reviews", text_column: str = "", label_column: str = "", *,
-        seed: int = 0, requires: Sequence[str] = (),
+        label_names: Mapping[str, str] | None = None, seed: int = 0, requires: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        super().__init__(
-            {"source": str(source), "text_column": text_column, "label_column": label_column}
-        )
+        super().__init__({
+            "source": str(source), "text_column": text_column, "label_column": label_column,
+            "label_names": {str(old): new for old, new in (label_names or {}).items()},
+        })  # fmt: skip
         self.seed, self.requires = seed, tuple(requires)
         self.keep_choice(self.requires)
         self.set_trait("requested", self.value)
         self._cached: tuple = (None, None, [])
-        self._columns: tuple = (None, [])
+        self._first_rows: tuple = (None, pd.DataFrame())
         self._one_at_a_time = threading.RLock()
 
     def load(self):
@@ -60,31 +64,50 @@ class DataPicker(Picker):
         """
         with self._one_at_a_time:
             dataset, notes = self._read(self.value)
-            self._show(dataset, notes)
+            if dataset is not self.dataset:
+                self._show(dataset, notes)
+                self.revise()
         for note in notes:
             warnings.warn(note, data.DataWarning, stacklevel=2)
         return dataset
 
-    def choose(self, **changes: str) -> None:
-        """Another source, or other columns of it; what cannot be read changes nothing.
+    def choose(self, **changes) -> None:
+        """Another source, other columns or other names of classes; what fails changes nothing.
 
         Raises
         ------
         UserError : one sentence on what is wrong.
         """
-        with self._one_at_a_time:
+        with self._keeping_problem():
             if "source" in changes:
                 changes = {"text_column": "", "label_column": ""} | changes
+            if "label_column" in changes:
+                changes = {"label_names": {}} | changes
             request = self.requested | changes
             try:
                 content = self._read(request)
             except UserError:
-                readable = bool(self.columns(request["source"]))
-                self.set_trait("requested", request if readable else self.value)
+                pending = not request["label_names"] and not self.first_rows(request).empty
+                self.set_trait("requested", request if pending else self.value)
                 raise
             self.set_trait("value", request)
             self.set_trait("requested", request)
             self._show(*content)
+
+    def take_first_line(self, as_row: bool) -> None:
+        """Take the first line of the file for a row, or for the names of the columns.
+
+        Raises
+        ------
+        UserError : the file cannot be read so.
+        """
+        with self._keeping_problem():
+            text, label = "", ""
+            if as_row:
+                with errors.taking_notes():
+                    table = sources.read(self.requested["source"], ["column 1"])
+                text, label = headers.text_and_label(table)
+            self.choose(text_column=text, label_column=label)
 
     def upload(self, name: str, size: int, content: bytes) -> None:
         """Write an uploaded file into the folder ``uploads`` beside the notebook, and choose it.
@@ -93,29 +116,46 @@ class DataPicker(Picker):
         ------
         UserError : it cannot be written or read.
         """
-        self.choose(source=write_upload(name, size, content).as_posix())
+        with self._keeping_problem():
+            self.choose(source=write_upload(name, size, content).as_posix())
 
-    def columns(self, source: str) -> list[str]:
-        """The columns of a source; none where it cannot be read."""
-        key = (source, _file_stamps(source))
-        if self._columns[0] != key:
-            found: list[str] = []
+    def first_rows(self, request: dict) -> pd.DataFrame:
+        """The first rows of a source with all its columns; empty where it cannot be read."""
+        named = [request[role] for role in ("text_column", "label_column")]
+        asked = [column for column in named if column.startswith("column ")]
+        key = (request["source"], asked, _file_stamps(request["source"]))
+        if self._first_rows[0] != key:
+            rows = pd.DataFrame()
             with suppress(UserError), errors.taking_notes():
-                found = [str(column).strip() for column in sources.read(source).columns]
-            self._columns = (key, [c for c in found if c != "split"])
-        return self._columns[1]
+                rows = sources.read(request["source"], asked).head(data_view.SHOWN)
+            self._first_rows = (key, rows)
+        return self._first_rows[1]
 
     def view(self):
         return data_view.view(self)
 
     def still(self) -> dict:
         with self._one_at_a_time:
-            dataset, notes = self._read(self.value)
-        rows = {name: len(part) for name, part in dataset.items()}
+            self._show(*self._read(self.value))
+        rows = {name: len(part) for name, part in self.dataset.items()}
         return {
-            "text/html": data_view.summary(self.value, dataset, notes),
+            "text/html": data_view.report(self) + data_view.content(self),
             "text/plain": f"Data: {self.value['source']} {rows}",
         }
+
+    @contextmanager
+    def _keeping_problem(self) -> Iterator[None]:
+        """Keep what is raised inside as `problem`, and tell the views when all has changed."""
+        with self._one_at_a_time:
+            problem = ""
+            try:
+                yield
+            except Exception as error:
+                problem = base.error_message(error)
+                raise
+            finally:
+                self.set_trait("problem", problem)
+                self.revise()
 
     def _read(self, choice: dict) -> tuple:
         """The data set and the notes on it; the last choice is read again when a file changed."""

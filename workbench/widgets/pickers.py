@@ -1,25 +1,24 @@
 """What both pickers have in common: a choice as a trait, and work in the background."""
 
+import copy
 import itertools
 import threading
-from collections import Counter
 from collections.abc import Callable
 
 from traitlets import Dict, Int
 
 from workbench.widgets import base
 
-# The last choice of each picker of a live notebook, with the arguments that it began with; by the
-# id of its cell, and by its class and number in the cell.
+# By the id of a cell, a class and a number, as a cell may make several pickers: the message that
+# ran the cell, the value and the arguments that the picker began with, and its last choice.
 _choices: dict[tuple, tuple] = {}
-_made: dict[str, tuple[str, Counter]] = {}  # by the id of a cell: what its last run has made
 
 
 class CopiedDict(Dict):
     """A dict that is given out as a copy: a change of it would pass the observers by."""
 
     def get(self, obj, cls=None) -> dict:
-        return dict(super().get(obj, cls))
+        return copy.deepcopy(super().get(obj, cls))
 
 
 class Picker(base.Shown):
@@ -48,17 +47,19 @@ class Picker(base.Shown):
         arguments : what else decides what can be chosen. An item of `value` that has become what
             was chosen counts as the same: a cell below may have written it into a variable.
         """
-        if not (key := _place(type(self))):
+        cell, message = base.running_cell()
+        if not cell:
             return
-        start, kept = self.value, self.value
-        before, others, chosen = _choices.get(key, (start, arguments, start))
+        keys = ((cell, type(self), number) for number in itertools.count())
+        key = next(key for key in keys if key not in _choices or _choices[key][0] != message)
+        start = self.value
+        _, before, others, chosen = _choices.get(key, (message, start, arguments, start))
         if others == arguments and all(v in (before[k], chosen[k]) for k, v in start.items()):
-            kept = chosen
+            self.set_trait("value", chosen)
 
         def remember(*_) -> None:
-            _choices[key] = (start, arguments, self.value)
+            _choices[key] = (message, start, arguments, self.value)
 
-        self.set_trait("value", kept)
         self.observe(remember, "value")
         remember()
 
@@ -76,15 +77,3 @@ class Picker(base.Shown):
         """Return when what goes on in the background has ended."""
         while self._threads:
             self._threads.pop().join()
-
-
-def _place(kind: type) -> tuple:
-    """The cell that runs, and which of its pickers this is; empty outside of a notebook."""
-    cell, message = base.running_cell()
-    if not cell:
-        return ()
-    before, made = _made.get(cell, ("", Counter()))
-    made = made if before == message else Counter()
-    made[kind] += 1
-    _made[cell] = (message, made)
-    return cell, kind, made[kind]
