@@ -10,7 +10,8 @@ from traitlets import HasTraits
 
 from workbench.errors import UserError
 
-EDGES = {"good": "#009E73", "warning": "#B8860B", "bad": "#D55E00"}  # as the colour of a text they would be too pale
+# As the colour of a text they would be too pale.
+EDGES = {"good": "#009E73", "warning": "#B8860B", "bad": "#D55E00"}
 KEEP_SECONDS = 0.5  # after a change, until what the notebook keeps of it is drawn
 # Hides a picture under a live view, and what JupyterLab says of a view without its kernel; gives
 # charts on a clear ground the colour of the theme's text; lets no word break.
