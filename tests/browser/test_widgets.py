@@ -102,7 +102,7 @@ def test_controls_say_that_they_wait_for_a_running_cell(lab):
     notebook.run(0)
     notebook.run(1, wait=False)
     notebook.wait_for(lambda: "begun" in notebook.text(1))
-    notebook.choose(0, "Bundled", "reviews-zh · 1600 texts, 2 classes")
+    notebook.choose(0, "Data set", "reviews-zh · 1600 texts, 2 classes")
     notebook.wait_for(lambda: "The kernel is busy" in notebook.text(0), 4)
     notebook.idle()
     assert notebook.text(1).split() == ["begun", "reviews"], "what a cell reads stays"
@@ -113,7 +113,7 @@ def test_controls_say_that_they_wait_for_a_running_cell(lab):
 def test_a_picture_stands_for_a_widget_whose_kernel_is_gone(lab):
     notebook = lab.open([PICKED])
     notebook.run(0)
-    notebook.choose(0, "Bundled", "reviews-zh · 1600 texts, 2 classes")
+    notebook.choose(0, "Data set", "reviews-zh · 1600 texts, 2 classes")
     notebook.wait_for(lambda: "reviews-zh: rows" in str(notebook.outputs(0)))
     assert notebook.text(0).count("reviews-zh: rows") == 1, "hidden while the widget is there"
     lab.messages.clear()

@@ -242,8 +242,7 @@ def _show_state(picker, controls: tuple) -> None:
 
 def _show_names(picker, fold, choose) -> None:
     """A field for the name of each class, under the one that it has in the file."""
-    import ipywidgets as w
-
+    w = base.toolkit()
     box, given = fold.children[0], picker.value["label_names"]
     found = picker.dataset["train"].features["label"].names if picker.dataset else []
     names = {name: name for name in found if name not in given.values()} | given
