@@ -330,7 +330,7 @@ class Notebook:
 
     def type(self, cell: int | str, label: str, text: str) -> None:
         """Replace the text of a field, and leave it as the tabulator key does."""
-        field = self.output(cell).get_by_label(label)
+        field = self.output(cell).get_by_label(label).first
         field.fill(text)
         field.press("Tab")
 

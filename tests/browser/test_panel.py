@@ -172,3 +172,16 @@ def test_notebook_04_is_trained_stopped_and_trained_again(lab, tmp_path):
     assert names[0].startswith("full, 4 epochs"), "the attempt before, by its settings"
     assert "gradual, 40 epochs: training" in names
     assert without_pictures(notebook) < 500_000
+
+    # Another file, and the next cells again, as the text under the picker says.
+    rows = [
+        f"text {i} of {kind},{kind}" for i in range(30) for kind in ("praise", "blame", "shrug")
+    ]
+    (tmp_path / "own.csv").write_text("\n".join(["text,label", *rows]))
+    notebook.upload("picker = widgets.DataPicker", "Choose a file", tmp_path / "own.csv")
+    notebook.wait_for(lambda: "shrug" in notebook.text("picker = widgets.DataPicker"))
+    for cell in ("corpus = picker.load()", "checkpoint = model_picker", "data.summary(**splits)",
+                 "def count_tokens", "def within"):  # fmt: skip
+        notebook.run(cell)
+    assert notebook.errors() == []
+    assert re.search(r"Used: \d+ training", notebook.text("def within"))
