@@ -3,10 +3,12 @@
 import gc
 import os
 import random
+import threading
 import warnings
 import weakref
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import transformers
@@ -17,7 +19,7 @@ from tests.models.test_encoder_classifier import LABELS, QUICK, TEXTS, untimed
 from workbench.models import encoders
 from workbench.models.adaptation import ContinuedPretraining
 from workbench.models.encoder_classifier import STRATEGIES, NetworkClassifier, TextClassifier
-from workbench.training import trainer
+from workbench.training import isolation, trainer
 
 SHORT = {**QUICK, "epochs": 1}
 
@@ -67,6 +69,25 @@ def test_nothing_keeps_a_model_alive(checkpoint, name):
     gc.collect()
     assert fitted() is None
     assert history
+
+
+def test_memory_that_a_fit_has_freed_goes_back_to_the_system():
+    """From the arena of another thread, although small pieces of it are still in use."""
+    held, used = [], [psutil.Process().memory_info().rss]
+
+    def work():
+        with isolation.isolated():
+            pieces = [bytearray(10_000) for _ in range(20_000)]
+            used.append(psutil.Process().memory_info().rss)
+            held.extend(pieces[::200])
+            del pieces
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    grown = psutil.Process().memory_info().rss - used[0]
+    assert used[1] - used[0] > 180 * 2**20
+    assert grown < 60 * 2**20
 
 
 class NoFloat64(TorchDispatchMode):

@@ -6,10 +6,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from workbench.training import devices
+
 
 @contextmanager
 def isolated() -> Iterator[None]:
-    """Give back what libraries change while they train.
+    """Give back what libraries change while they train, and memory that they have freed.
 
     Random generators of Python, numpy and torch (`Trainer` seeds them all), environment variables,
     the filters of `warnings`, and what transformers logs.
@@ -33,6 +35,7 @@ def isolated() -> Iterator[None]:
         for name in set(os.environ) - set(environment):
             del os.environ[name]
         os.environ.update(environment)
+        devices.release_memory()
 
 
 @contextmanager
