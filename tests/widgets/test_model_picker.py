@@ -23,6 +23,7 @@ def known_costs(monkeypatch):
         return costs.Cost(2400.0 if name == "minilm" else 120.0, 2000.0, "rough" * (name == "dapt"))
 
     monkeypatch.setattr(costs, "estimate", estimate)
+    monkeypatch.setattr(costs, "_trained", {})
 
 
 def test_zero_and_none_leave_a_setting_to_the_model():
@@ -217,7 +218,7 @@ def test_measure_measures_again(monkeypatch):
 def test_nothing_is_measured_beside_a_training(monkeypatch):
     picker, ended = ModelPicker(texts=TEXTS), threading.Event()
     view = picker.view()
-    training = attempt.Attempt(1, ended.wait)
+    training = attempt.Attempt(1, lambda _: ended.wait)
     training.start()
     while training.waits:
         time.sleep(0.01)
@@ -231,8 +232,7 @@ def test_nothing_is_measured_beside_a_training(monkeypatch):
     assert "about 40 min" in said(view)
 
 
-def test_what_was_trained_here_corrects_the_estimate(monkeypatch):
-    monkeypatch.setattr(costs, "_trained", {})
+def test_what_was_trained_here_corrects_the_estimate():
     picker = ModelPicker(texts=TEXTS, strategy="lora")
     picker.measure()
     picker.wait()
@@ -254,6 +254,38 @@ def test_a_number_out_of_range_is_said_and_the_choice_stays():
     assert picker.value == ModelPicker(epochs=2).value
     controls(view)["Seed"].value = 5
     assert "must be" not in said(view)
+
+
+def test_a_grid_is_every_combination_that_the_model_takes():
+    picker = ModelPicker("minilm", epochs=2, seed=3)
+    assert picker.grid() == [{"model": "minilm", "strategy": "full", "epochs": 2, "seed": 3}]
+    grid = picker.grid(strategy=["lora", "frozen"], learning_rate=[1e-4, None])
+    assert [(g["strategy"], g.get("learning_rate")) for g in grid] == [
+        ("lora", 1e-4), ("lora", None), ("frozen", None),
+    ]  # fmt: skip
+    assert [g.get("epochs") for g in grid] == [2, 2, None], "no rate matters to what is frozen"
+    assert picker.value == ModelPicker("minilm", epochs=2, seed=3).value
+    both = picker.grid(model=["svm", "minilm"], strategy=["full", "lora"])
+    assert [g["model"] for g in both] == ["svm", "minilm", "minilm"], "an SVM has no strategy"
+    for wrong, sentence in (
+        ({"strategy": ["ful"]}, "did you mean 'full'"), ({"epochs": [1, -1]}, "not '-1'"),
+        ({"learning": [1]}, "did you mean 'learning_rate'"), ({"model": ["svmm"]}, "mean 'svm'"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=sentence):
+            picker.grid(**wrong)
+
+
+def test_several_values_are_marked_in_every_view():
+    picker = ModelPicker()
+    first, second = controls(picker.view()), controls(picker.view())
+    first["Strategies"].value = ("full", "lora")
+    second["Learning rates"].value = (1e-4, 5e-5)
+    assert second["Strategies"].value == ("full", "lora")
+    assert len(picker.grid()) == 4
+    assert "4 trainings" in "".join(line.value for line in first["said"])
+    first["Strategies"].value = ()
+    assert [g["learning_rate"] for g in picker.grid()] == [1e-4, 5e-5]
+    assert {g["strategy"] for g in picker.grid()} == {"full"}
 
 
 def test_the_still_picture_measures_nothing(monkeypatch):

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "browser": ["RunBrowser"],
         "data_picker": ["DataPicker"],
+        "grid": ["TrainingGrid"],
         "model_picker": ["ModelPicker"],
         "panel": ["TrainingPanel"],
         "switchboard": ["Switchboard"],

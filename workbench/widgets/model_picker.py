@@ -1,7 +1,10 @@
 """Which model, with which settings, and what it costs here."""
 
+import itertools
 import threading
 from collections.abc import Sequence
+
+from traitlets import Dict
 
 from workbench import models
 from workbench.errors import UserError, unknown
@@ -12,6 +15,7 @@ from workbench.widgets.pickers import Picker
 
 LIMITS = {"epochs": 1000, "learning_rate": 1, "max_length": 8192, "seed": 2**32 - 1}
 WHOLE = ("max_length", "seed")
+IN_STEPS = ("epochs", "learning_rate")
 NOT_WHILE_TRAINING = "not measured beside a training: press Measure when it has ended"
 _measuring = threading.Lock()  # one estimate at a time, of all pickers: each slows the others
 
@@ -31,11 +35,14 @@ class ModelPicker(Picker):
     ----------
     value : dict with the keys model, strategy, epochs, learning_rate, max_length and seed; None is
         the model's default. What the model does not take stands there too, and is not passed on.
+    several : by name, the values that are marked for `grid`.
 
     Raises
     ------
     UserError : the model or a setting cannot be.
     """
+
+    several = Dict()
 
     def __init__(
         self, model: str = "minilm", *, texts: Sequence[str] | None = None,
@@ -76,9 +83,40 @@ class ModelPicker(Picker):
 
     def settings(self) -> dict:
         """The chosen settings that the chosen model takes."""
-        takes = models.settings_of(self.value["model"])
-        chosen = {k: v for k, v in self.value.items() if k in takes and v is not None}
-        return {k: round(v) if takes[k].annotation is int else v for k, v in chosen.items()}
+        return _settings(self.value)
+
+    def grid(self, **choices: Sequence) -> list[dict]:
+        """Every combination of several values, with the rest as chosen: for a `TrainingGrid`.
+
+        Parameters
+        ----------
+        choices : the values by name, as ``learning_rate=[1e-4, 3e-4]``; by default those that are
+            marked in the view.
+
+        Returns
+        -------
+        list of dict : the arguments of `models.build`, the name under ``"model"``.
+
+        Raises
+        ------
+        UserError : one of them cannot be.
+        """
+        choices = {
+            name: values for name, values in (choices or self.several).items() if len(values)
+        }
+        for name in choices:
+            if name not in self.value:
+                raise unknown("choice", name, self.value)
+        checked = ([_checked(name, each) for each in values] for name, values in choices.items())
+        found = []
+        for combination in itertools.product(*checked):
+            value = self.value | dict(zip(choices, combination, strict=True))
+            models.check(value["model"])
+            settings = {"model": value["model"]} | _settings(value)
+            if settings.get("strategy") == "frozen":  # is not trained in steps
+                settings = {k: v for k, v in settings.items() if k not in IN_STEPS}
+            found += [settings] if settings not in found else []
+        return found
 
     def build(self, **more):
         """The unfitted classifier; `more` are settings for `models.build`."""
@@ -159,6 +197,13 @@ class ModelPicker(Picker):
             return costs.estimate(name, self.texts, self.labels, **given)
         except Exception as error:
             return base.error_message(error)
+
+
+def _settings(value: dict) -> dict:
+    """Those of a choice that its model takes."""
+    takes = models.settings_of(value["model"])
+    chosen = {k: v for k, v in value.items() if k in takes and v is not None}
+    return {k: round(v) if takes[k].annotation is int else v for k, v in chosen.items()}
 
 
 def _checked(name: str, value):

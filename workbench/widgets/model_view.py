@@ -52,7 +52,9 @@ def view(picker):
                     [controls["epochs"], controls["learning_rate"]],
                     [controls["max_length"], controls["seed"]])
     )  # fmt: skip
-    return keys.capture(w.VBox([next(rows), status, *rows, known, buttons, compared]))
+    return keys.capture(
+        w.VBox([next(rows), status, *rows, _grid(picker), known, buttons, compared])
+    )
 
 
 def _buttons(picker):
@@ -62,6 +64,33 @@ def _buttons(picker):
     measure.on_click(lambda _: picker.measure())
     compare.on_click(lambda _: picker.compare())
     return w.HBox([measure, compare])
+
+
+def _grid(picker):
+    """Where several values are marked at once, folded away at first."""
+    w, count = base.toolkit(), base.toolkit().HTML()
+    marks = {
+        "strategy": w.SelectMultiple(description="Strategies", options=list(STRATEGIES), rows=5),
+        "learning_rate": w.SelectMultiple(description="Learning rates", options=_rates(0), rows=5),
+    }
+
+    def refresh(_=None):
+        for name, control in marks.items():
+            control.value = tuple(picker.several.get(name, ()))
+        n = len(picker.grid())
+        count.value = base.status_line(
+            f"{n} training{'s' if n > 1 else ''}, with Ctrl or Shift marked at once; what trains "
+            "them: await widgets.TrainingGrid(picker.grid, train, validation)"
+        )
+
+    def marked(name, change):
+        picker.several = picker.several | {name: change["new"]}
+
+    for name, control in marks.items():
+        control.observe(lambda change, name=name: marked(name, change), names="value")
+    picker.observe(base.guarded(refresh, count), ["several", "value"])
+    refresh()
+    return w.Accordion([w.VBox([*marks.values(), count])], titles=["Several at once: a grid"])
 
 
 def facts(picker, cost: str | None = None) -> str:
