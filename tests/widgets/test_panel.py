@@ -558,6 +558,14 @@ def test_the_end_says_the_score_against_the_majority_and_the_attempt_before(show
     assert watched.attempts[0].predictions is None, "predictions of one attempt are enough"
 
 
+def test_the_majority_is_found_among_labels_that_are_numbers(shown):
+    table = TABLE.assign(label=[1.0] * 40 + [2.0] * (len(TABLE) - 40))
+    watched = TrainingPanel(models.build("majority"), table, table)
+    watched.run()
+    accuracy = max(40, len(TABLE) - 40) / len(TABLE)
+    assert f"The most frequent class: {accuracy:.3f}, no" in watched.attempts[0].outcome
+
+
 def test_without_steps_the_scores_stand_in_place_of_an_empty_chart(shown):
     watched = TrainingPanel(models.build("naive-bayes"), TABLE, TABLE[:40])
     watched.run()

@@ -154,10 +154,7 @@ class TrainingPanel(base.Shown):
             return partial(self._fit, self._make)
         model = self._make() if callable(self._make) else copy.deepcopy(self._make)
         attempt.choice = self._choice()
-        attempt.settings = recording.settings_of(model)
-        attempt.label = recording.label(attempt.settings)
-        attempt.title = ": ".join(filter(None, [attempt.settings["model"], attempt.label]))
-        attempt.about = recording.about(attempt, self._train, self._validation)
+        recording.describe(attempt, model, self._train, self._validation)
         more = {} if self._unlabeled is None else {"unlabeled": list(self._unlabeled)}
         if self._validation is not None and hasattr(model, "max_grad_norm"):
             more["validation"] = list(self._validation["text"]), list(self._validation["label"])
@@ -230,11 +227,8 @@ class TrainingPanel(base.Shown):
 
     def labels(self) -> list[str]:
         """What distinguishes each attempt, such as ``"full, 3 epochs, 1e-4"``; no two agree."""
-        models = [each.settings.get("model", "") for each in self.attempts]
-        names = [
-            each.title if len({*models}) > 1 or not each.label else each.label
-            for each in self.attempts
-        ]
+        several = len({each.settings.get("model") for each in self.attempts}) > 1
+        names = [(not several and each.label) or each.title for each in self.attempts]
         return [
             name if names.count(name) == 1 else f"{name} (attempt {each.number})"
             for name, each in zip(names, self.attempts, strict=True)
@@ -251,9 +245,9 @@ class TrainingPanel(base.Shown):
         if not self.attempts:
             return []
         last = self.attempts[-1]
-        turned = self.running() and last.choice != self._choice()
+        changed = self.running() and last.choice != self._choice()
         said = [
-            "The picker has been changed since: the next training takes that." * turned,
+            "The picker has been changed since: the next training takes that." * changed,
             last.outcome, last.unsaved, self.value.reading() if self.value else "",
         ]  # fmt: skip
         return [sentence for sentence in said if sentence]

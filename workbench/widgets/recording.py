@@ -1,4 +1,4 @@
-"""What becomes of a training that has ended: its score in words, and a run that keeps it."""
+"""What a training trains with, and what becomes of it: its score in words, and a run."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,12 +19,17 @@ _WORDS: dict[str, Callable] = {
 }  # fmt: skip
 
 
-def settings_of(model) -> dict:
-    """Every setting of an unfitted model, and under ``"model"`` the name by which it is built."""
-    return models.describe(model) or {"model": type(model).__name__}
+def describe(attempt, model, train: pd.DataFrame, validation: pd.DataFrame | None) -> None:
+    """Give an `Attempt` what it trains with: settings of the unfitted `model`, and all in words."""
+    attempt.settings = models.describe(model) or {"model": type(model).__name__}
+    attempt.label = _label(attempt.settings)
+    attempt.title = ": ".join(filter(None, [attempt.settings["model"], attempt.label]))
+    held_out = "" if validation is None else f" and {len(validation):,} validation"
+    source = Path(train.attrs["source"]).name + ", " if "source" in train.attrs else ""
+    attempt.about = f"{attempt.title} · {source}{len(train):,} training{held_out} texts."
 
 
-def label(settings: dict) -> str:
+def _label(settings: dict) -> str:
     """The settings that distinguish attempts, such as ``"full, 3 epochs, 1e-4"``.
 
     Strategy, epochs and learning rate, and whatever else is not as the model has it by default.
@@ -37,13 +42,6 @@ def label(settings: dict) -> str:
     }  # fmt: skip
     words = [say(settings[key]) for key, say in _WORDS.items() if settings.get(key) is not None]
     return ", ".join([*words, *(f"{k.replace('_', ' ')} {v}" for k, v in changed.items())])
-
-
-def about(attempt, train: pd.DataFrame, validation: pd.DataFrame | None) -> str:
-    """What a training trains with: model, settings, data and rows."""
-    held_out = "" if validation is None else f" and {len(validation):,} validation"
-    source = Path(train.attrs["source"]).name + ", " if "source" in train.attrs else ""
-    return f"{attempt.title} · {source}{len(train):,} training{held_out} texts."
 
 
 def record(attempt, earlier: Sequence, model, train, validation) -> None:
@@ -83,7 +81,7 @@ def record(attempt, earlier: Sequence, model, train, validation) -> None:
 def _outcome(attempt, earlier: Sequence, train: pd.DataFrame) -> str:
     """The accuracy with its interval, against the majority class and against the attempt before."""
     found, rows = attempt.metrics, attempt.predictions
-    majority = str(train["label"].mode()[0])
+    majority = pd.Series(scores.class_names(train["label"])).mode()[0]
     words = (
         f"Accuracy {found['accuracy']:.3f} on {found['n']} validation texts (95% interval "
         f"{found['accuracy_low']:.3f} to {found['accuracy_high']:.3f})."
