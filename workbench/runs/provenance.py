@@ -85,7 +85,7 @@ def obstacles(run: Run) -> list[str]:
     """Sentences on why a repeat would give other numbers; the data are read again to see it."""
     found, described = [], _data(run)
     if run.info.get("stopped"):
-        found.append("It was stopped before its end: a repeat goes on where it was stopped.")
+        found.append("It was stopped before its end: a repeat trains to the end.")
     if described.get("source", UNKNOWN) == UNKNOWN:
         found.append("Its rows came from a table in memory: where that is from is not known.")
     elif sentence := _changed(described):
