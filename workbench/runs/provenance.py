@@ -165,8 +165,9 @@ def _command(run: Run) -> str:
     described, defaults = _data(run), {}
     if described.get("source", UNKNOWN) != UNKNOWN:
         # What the notebook's picker chose goes before the parameter with which it began.
-        for name in ("source", "text_column", "label_column"):
-            parameters[{"source": "DATA"}.get(name, name.upper())] = described.get(name, "")
+        chosen = {"text_column": "", "label_column": "", "label_names": {}} | described
+        for name in ("source", "text_column", "label_column", "label_names"):
+            parameters[{"source": "DATA"}.get(name, name.upper())] = chosen[name]
     with suppress(UserError):
         defaults = notebooks.literals(notebooks.read(notebooks.resolve([notebook])[0]))
     words = ["workbench", "run", notebook]
