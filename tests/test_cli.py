@@ -100,7 +100,7 @@ BAD_FILES = {
     "no texts": (b"text,label\n" + b" ,good\n ,bad\n" * 20, "holds no text"),
     "numbers": (b"text,label\n" + b"1.5,good\n2,bad\n" * 20, "holds no text"),
     "binary": (b"\x89PNG\r\n\0\0text,label", "is a binary file"),
-    "not UTF-8": ("text,label\nschön,gut\n".encode("latin-1"), "is not UTF-8"),
+    "not UTF-8": (b"text,label\nsch\x81,gut\n", "is not UTF-8"),
 }
 
 
