@@ -541,8 +541,8 @@ def test_the_end_says_the_score_against_the_majority_and_the_attempt_before(show
     watched = TrainingPanel(models.build("majority"), TABLE, validation)
     watched.run()
     assert watched.attempts[0].outcome == (
-        "Accuracy 0.475 on 40 validation texts (95% interval 0.329 to 0.625). The most frequent "
-        "class: 0.475, no significant difference (p = 1.000, exact McNemar test)."
+        "Accuracy 0.475 on 40 validation texts (95% interval 0.329 to 0.625). Not significantly "
+        "different from the most frequent class, 0.475 (p = 1.000, exact McNemar test)."
     )
     before = watched.attempts[0].predictions
     watched._make = models.build("naive-bayes")
@@ -551,8 +551,8 @@ def test_the_end_says_the_score_against_the_majority_and_the_attempt_before(show
     p = evaluation.mcnemar(before, last.predictions)["p"]
     assert p < 0.001
     assert (
-        "The attempt before (majority): 0.475, significantly worse (p < 0.001, exact McNemar test)."
-        in last.outcome
+        "Significantly better than the attempt before (majority), 0.475 (p < 0.001, exact McNemar "
+        "test)." in last.outcome
     )
     assert base.escape(last.outcome) in watched.still()["text/html"]
     assert watched.attempts[0].predictions is None, "predictions of one attempt are enough"
@@ -563,7 +563,7 @@ def test_the_majority_is_found_among_labels_that_are_numbers(shown):
     watched = TrainingPanel(models.build("majority"), table, table)
     watched.run()
     accuracy = max(40, len(TABLE) - 40) / len(TABLE)
-    assert f"The most frequent class: {accuracy:.3f}, no" in watched.attempts[0].outcome
+    assert f"from the most frequent class, {accuracy:.3f}" in watched.attempts[0].outcome
 
 
 def test_without_steps_the_scores_stand_in_place_of_an_empty_chart(shown):

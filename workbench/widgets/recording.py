@@ -86,10 +86,10 @@ def _outcome(attempt, earlier: Sequence, train: pd.DataFrame) -> str:
         f"Accuracy {found['accuracy']:.3f} on {found['n']} validation texts (95% interval "
         f"{found['accuracy_low']:.3f} to {found['accuracy_high']:.3f})."
     )
-    words += _against("The most frequent class", rows.assign(predicted=majority), rows)
+    words += _against("the most frequent class", rows.assign(predicted=majority), rows)
     before = next((a for a in reversed(earlier) if a.predictions is not None), None)
     if before is not None:
-        words += _against(f"The attempt before ({before.title})", before.predictions, rows)
+        words += _against(f"the attempt before ({before.title})", before.predictions, rows)
         before.predictions = None  # only its metrics are still needed
     return words
 
@@ -97,8 +97,8 @@ def _outcome(attempt, earlier: Sequence, train: pd.DataFrame) -> str:
 def _against(name: str, other: pd.DataFrame, rows: pd.DataFrame) -> str:
     test = comparison.mcnemar(other, rows)
     accuracy = (scores.class_names(other["label"]) == scores.class_names(other["predicted"])).mean()
-    verdict = "no significant difference"
+    verdict = "Not significantly different from"
     if test["p"] < 0.05:
-        verdict = f"significantly {'better' if test['only_a'] > test['only_b'] else 'worse'}"
+        verdict = f"Significantly {'worse' if test['only_a'] > test['only_b'] else 'better'} than"
     p = "p < 0.001" if test["p"] < 0.001 else f"p = {test['p']:.3f}"
-    return f" {name}: {accuracy:.3f}, {verdict} ({p}, exact McNemar test)."
+    return f" {verdict} {name}, {accuracy:.3f} ({p}, exact McNemar test)."
