@@ -126,6 +126,32 @@ def test_a_picture_stands_for_a_widget_whose_kernel_is_gone(lab):
     lab.messages[:] = [m for m in lab.messages if "widget" not in m.lower()]
 
 
+def test_a_file_without_a_header_is_read_whole_and_kept_when_the_cell_runs_again(lab, tmp_path):
+    path = tmp_path / "own.csv"
+    texts = [text.replace(",", "") for text in TEXTS]
+    rows = [
+        f"{label},{text} {i}" for i, (text, label) in enumerate(zip(texts, LABELS, strict=True))
+    ]
+    path.write_text("\n".join([*rows, *(f",{text}" for text in texts * 2)]))
+    notebook = lab.open([PICKED])
+    notebook.run(0)
+    notebook.upload(0, "Choose a file", path)
+    notebook.wait_for(lambda: "looks like a row and not like names" in notebook.text(0))
+    assert "The cells below go on with reviews." in notebook.text(0)
+    notebook.shot(0, "data-picker-without-a-header")
+    notebook.output(0).get_by_label("The first line is a row, not names").check()
+    taken = f"⚠ Read: {len(rows)} of {3 * len(rows)} rows."
+    notebook.wait_for(lambda: taken in notebook.text(0))
+    assert "67% of the rows are left out" in notebook.text(0)
+    notebook.output(0).get_by_text("Rename classes").click()
+    notebook.type(0, "bad", "negative")
+    notebook.wait_for(lambda: "negative" in notebook.text(0))
+    notebook.shot(0, "data-picker-warns")
+    notebook.run(0)
+    notebook.wait_for(lambda: taken in notebook.text(0) and "negative" in notebook.text(0))
+    assert notebook.errors() == []
+
+
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_the_switchboard_answers_a_switch(lab, theme):
     from tests.browser.lab import ROOT
