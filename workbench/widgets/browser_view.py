@@ -207,8 +207,9 @@ def _filters(browser, kit, status) -> tuple:
     def show():
         with base.marked(busy):
             for name, choice in choices.items():
-                known = ((value, value) for value in browser.values(name))
-                choice.options = [("all", ""), *known]
+                known = (("all", ""), *((value, value) for value in browser.values(name)))
+                if choice.options != known:  # setting them chooses the first for a moment
+                    choice.options = known
                 choice.value = browser.filters[name]
         table = listed(browser.listed()).rename_axis("run").reset_index()
         save.value = tables.csv_link(table, "runs.csv", "Save the list as CSV")
