@@ -2,6 +2,7 @@ import base64
 import io
 import re
 import time
+from html import unescape
 
 import numpy as np
 import pandas as pd
@@ -179,9 +180,8 @@ def described(folder):
     """Two more runs that know their model and their data."""
     data = {"source": "own.csv", "rows": {"train": 9}}
     for model in ("svm", "minilm"):
-        keep(
-            folder, f"{model}, tried", [True] * 12, settings={"model": model, "seed": 1}, data=data
-        )
+        settings = {"model": model, "seed": 1, "a list": [1, model]}
+        keep(folder, f"{model}, tried", [True] * 12, settings=settings, data=data)
     return browser.RunBrowser(folder)
 
 
@@ -236,6 +236,7 @@ def test_what_two_runs_were_made_with_is_compared(described, names):
     by_name = {run.name: run.path.name for run in described.found}
     described.value = [by_name["svm, tried"], by_name["minilm, tried"]]
     assert "settings.model svm minilm" in plain(view.compared.value)
+    assert "settings.a list [1, 'svm'] [1, 'minilm']" in unescape(plain(view.compared.value))
     assert "settings.seed" not in view.compared.value
     assert "settings.model" not in described.still()["text/plain"]
     assert "settings.model" in described.still()["text/html"]

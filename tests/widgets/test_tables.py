@@ -23,6 +23,13 @@ def test_numbers_stand_to_the_right_and_are_rounded():
     assert tables.table(frame.astype(object)).count("text-align:right") == 0
 
 
+def test_a_cell_may_hold_several_values():
+    held = [[], [1, 2], (1.0,), {"a": None}, np.array([1, 2]), None]
+    assert [tables.number(value) for value in held] == [
+        "[]", "[1, 2]", "(1.0,)", "{'a': None}", "[1 2]", "–",
+    ]  # fmt: skip
+
+
 def test_a_share_has_a_bar_of_its_length():
     frame = pd.DataFrame({"share": [1.0, 0.5, 0.003]})
     bars = [cell.split(" ")[1] for cell in cells(frame, bars="share")[3::2]]

@@ -112,7 +112,8 @@ def _traces(
         "type": "scatter", "x": x[chosen], "y": y[chosen], "name": label,
         "mode": "lines+markers" if validates else "lines",
         "line": {"color": plots.COLOURS[colour], "width": 2},
-        "marker": {"symbol": marker, "size": 7}, "xaxis": f"x{axis}", "yaxis": f"y{axis}",
+        "marker": {"symbol": marker, "size": 7}, "cliponaxis": False,
+        "xaxis": f"x{axis}", "yaxis": f"y{axis}",
     }  # fmt: skip
     counts = history.column("validation_n", over)[1]
     if label != "accuracy" or not interval or len(counts) < len(x):

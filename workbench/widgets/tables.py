@@ -45,7 +45,7 @@ def csv_link(frame: pd.DataFrame, name: str, words: str) -> str:
 
 def number(value: object) -> str:
     """A value as a table shows it: a float with three decimals or two digits, NaN as a dash."""
-    if pd.isna(value):
+    if pd.api.types.is_scalar(value) and pd.isna(value):
         return "–"
     if not isinstance(value, float):
         return str(value)
