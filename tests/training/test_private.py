@@ -1,8 +1,11 @@
-"""What is used of transformers that it does not promise, and the version that it works with."""
+"""What is used of libraries that they do not promise, and the version that it works with."""
 
 import inspect
+import subprocess
+import sys
 from importlib import metadata
 
+import pytest
 import transformers
 from transformers.models.bert.modeling_bert import BertLayer
 from transformers.models.roberta.modeling_roberta import RobertaLayer
@@ -31,3 +34,27 @@ def test_a_bert_layer_has_the_parts_that_the_first_token_goes_through():
         inner = {name for name, _ in layer.attention.self.named_children()}
         assert inner == {"query", "key", "value", "dropout"}, f"{HINT}: {kind.__name__}"
         assert layer.attention.self.attention_head_size == 4, HINT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc; libgomp")
+def test_the_openmp_workers_of_a_thread_go_when_another_one_trains():
+    """`training.devices.release_threads` calls ``omp_pause_resource_all`` of torch's OpenMP."""
+    code = """
+import os, time, torch
+from workbench.training import devices
+torch.set_num_threads(4)
+count = lambda: len(os.listdir("/proc/self/task"))
+before = count()
+torch.randn(2_000_000).exp()
+busy = count()
+devices.release_threads()
+waited = 0
+while count() > before and waited < 100:
+    time.sleep(0.05)
+    waited += 1
+print(before < busy, count() == before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"], (
+        f"torch {metadata.version('torch')} (tested with 2.13.0) has another OpenMP"
+    )

@@ -72,6 +72,7 @@ class Attempt:
         with _starting:
             for earlier in _newest:
                 earlier.stop(at_once=True)
+            devices.release_threads()
             self._thread.start()
             _newest.clear()
             _newest.add(self)
