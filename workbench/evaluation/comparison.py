@@ -161,16 +161,19 @@ def describe(both: pd.DataFrame, p_adjusted: float | None = None) -> str:
     if not test["only_a"] + test["only_b"]:
         return f"A and B get the same ones of {test['n']} texts right: nothing tells them apart."
     decisive = test["p"] if p_adjusted is None else p_adjusted
-    adjusted = "" if p_adjusted is None else f", {_p(p_adjusted)} adjusted for all pairs of runs"
+    adjusted = ""
+    if p_adjusted is not None:
+        adjusted = f", {p_text(p_adjusted)} adjusted for all pairs of runs"
     meaning = "significant at 5%" if decisive < 0.05 else "these rows cannot tell which is better"
     return (
         f"Of {test['n']} texts A is right on {test['only_a']} where B is wrong, B on "
-        f"{test['only_b']} where A is wrong; {_p(test['p'])} (exact McNemar test){adjusted}: "
+        f"{test['only_b']} where A is wrong; {p_text(test['p'])} (exact McNemar test){adjusted}: "
         f"{meaning}."
     )
 
 
-def _p(p: float) -> str:
+def p_text(p: float) -> str:
+    """A p-value as a sentence says it."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 

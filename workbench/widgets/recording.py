@@ -100,5 +100,5 @@ def _against(name: str, other: pd.DataFrame, rows: pd.DataFrame) -> str:
     verdict = "Not significantly different from"
     if test["p"] < 0.05:
         verdict = f"Significantly {'worse' if test['only_a'] > test['only_b'] else 'better'} than"
-    p = "p < 0.001" if test["p"] < 0.001 else f"p = {test['p']:.3f}"
+    p = comparison.p_text(test["p"])
     return f" {verdict} {name}, {accuracy:.3f} ({p}, exact McNemar test)."

@@ -15,7 +15,6 @@ from workbench.widgets import base, tryit_view
 
 PAUSE = 0.8  # seconds without typing after which the words are left out one by one
 MOST_ENCODED = 2000  # training texts whose vectors are computed; of more the TF-IDF
-RGB = {True: "0,114,178", False: "213,94,0"}  # for and against: the first two of plots.COLOURS
 
 
 class TryIt(base.Shown):
