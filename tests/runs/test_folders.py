@@ -183,3 +183,11 @@ VALUES = st.recursive(
 def test_whatever_is_measured_becomes_json_once(value):
     once = json.loads(folders.to_json(value), parse_constant=pytest.fail)
     assert json.loads(folders.to_json(once)) == once
+
+
+def test_runs_of_one_second_are_listed_in_the_order_of_writing(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders.time, "strftime", lambda _: "20260101-000000")
+    names = ["b", "a", "c", "b", "a"]
+    for name in names:
+        runs.save(name, root=tmp_path)
+    assert [run.name for run in runs.list_runs(tmp_path)] == names

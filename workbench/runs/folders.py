@@ -242,9 +242,10 @@ def _publish(partial: Path, folder: Path, name: str) -> Path:
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".-") or "run"
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for attempt in range(1000):
-        # The counter stands before the name so that names sort by time of writing.
+        # The counter stands before the name, and counts the runs of a second whatever they are
+        # called, so that names sort by time of writing.
         path = folder / f"{stamp}-{attempt:02d}-{safe[:60]}"
-        if path.exists():
+        if any(folder.glob(f"{stamp}-{attempt:02d}-*")):
             continue
         try:
             return partial.rename(path)
