@@ -136,6 +136,67 @@ def test_a_notebook_cut_off_half_way_gives_a_page_that_says_so(tmp_path):
     assert "not written to its end" in (tmp_path / "a.html").read_text(encoding="utf-8")
 
 
+# --- formulas and figures -----------------------------------------------------------------------
+
+
+def shown_as(tmp_path: Path, markdown: str) -> str:
+    """The body of the page of a notebook with one cell."""
+    book = new.new_notebook(cells=[new.new_markdown_cell(markdown)])
+    nbformat.write(book, tmp_path / "a.ipynb")
+    report.write_html(tmp_path / "a.ipynb", tmp_path / "a.html")
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    return text.split("</table></div>")[1].split("<script>")[0]
+
+
+def test_formulas_are_mathml_that_needs_no_script(tmp_path):
+    body = shown_as(
+        tmp_path, "Loss $L_i$:\n\n$$L = -\\frac{1}{n}\\sum_i \\log p_i < 3$$\n\nand *so* on."
+    )
+    inline, block = re.findall(r"<math.*?</math>", body)
+    assert "<msub><mi>L</mi><mi>i</mi></msub>" in inline
+    assert 'display="block"' in block
+    assert "<mfrac>" in block
+    assert "\\" not in body
+    assert "$" not in body
+    assert "<em>so</em>" in body
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It costs $5, not $6.",
+        "`$HOME` and `$PATH`",
+        "```\n$a$\n```",
+        "\\$1 to \\$2",
+        "no $ at all $",
+    ],
+)
+def test_money_and_code_are_no_formulas(tmp_path, text):
+    body = shown_as(tmp_path, text)
+    assert "<math" not in body
+    assert "$" in body
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [r"\text{<script>alert(1)</script>}", r"\text{&lt;script&gt;}", r"\left( <b onclick=x>",
+     r"\href{javascript:alert(1)}{x}", r"\style{background:url(http://x.org)}{y}"],
+)  # fmt: skip
+def test_a_formula_brings_no_script(tmp_path, latex):
+    body = shown_as(tmp_path, f"${latex}$")
+    for bad in ("<script", "<b ", "href", "style="):
+        assert bad not in body
+
+
+def test_a_picture_attached_to_a_cell_is_part_of_the_page(tmp_path):
+    cell = new.new_markdown_cell("![a cell](attachment:cell.png)")
+    cell["attachments"] = {"cell.png": {"image/png": "iVBORw0KGgo="}}
+    nbformat.write(new.new_notebook(cells=[cell]), tmp_path / "a.ipynb")
+    report.write_html(tmp_path / "a.ipynb", tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert 'src="data:image/png;base64,iVBORw0KGgo="' in page
+
+
 # --- the index ----------------------------------------------------------------------------------
 
 

@@ -15,14 +15,22 @@ TAGS = {
     "dt", "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img",
     "kbd", "li", "mark", "ol", "p", "pre", "s", "small", "span", "strong", "sub", "summary", "sup",
     "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul",
+    "math", "mfrac", "mi", "mn", "mo", "mover", "mroot", "mrow", "mspace", "msqrt", "msub",
+    "msubsup", "msup", "mtable", "mtd", "mtext", "mtr", "munder", "munderover",
 }  # fmt: skip
-ATTRIBUTES = {"class", "id", "title", "colspan", "rowspan", "open", "scope"}
+ATTRIBUTES = {"class", "id", "title", "colspan", "rowspan", "open", "scope", "display", "fence",
+              "form", "mathvariant", "stretchy", "width", "columnalign"}  # fmt: skip
+# Formulas as JupyterLab and GitHub find them: not in code, and "$5 or $6" is money.
+FORMULA = re.compile(
+    r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<block>.+?)\$\$"
+    r"|(?<![\\$\w])\$(?P<inline>[^\s$](?:[^$\n]*[^\s$])?)\$(?![\w$])", re.DOTALL,
+)  # fmt: skip
 
 
 def write_html(executed: str | Path, html_path: str | Path, entry: dict | None = None) -> None:
     """Write one page that needs nothing beside it.
 
-    Charts are drawn from their data; whatever else brings scripts is shown as text.
+    Charts are drawn from their data, formulas are MathML; what brings scripts is shown as text.
 
     Parameters
     ----------
@@ -115,6 +123,18 @@ def _prepare(notebook) -> None:
             cell.outputs = [o for o in cell.outputs if WIDGET not in o.get("data", {})]
             for output in cell.outputs:
                 _prefer_text(output.get("data", {}))
+        else:
+            cell.source = FORMULA.sub(_mathml, cell.source)
+
+
+def _mathml(found: re.Match) -> str:
+    """A formula as MathML, which browsers typeset without a script; code as it is."""
+    from latex2mathml import converter
+
+    try:
+        return found["code"] or converter.convert(found[found.lastgroup], display=found.lastgroup)
+    except Exception:  # every kind of mistake has a class of its own
+        return found[0]
 
 
 def _prefer_text(bundle: dict) -> None:
