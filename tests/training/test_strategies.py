@@ -76,22 +76,43 @@ def test_adapters_leave_a_plain_checkpoint_with_its_head(checkpoint, tmp_path):
     assert not kept & moved(folder, model)
 
 
-def test_gradual_unfreezing_starts_with_the_head_and_ends_with_all(checkpoint):
+def lowest_trainable(checkpoint, monkeypatch, **settings) -> list[int]:
+    """The lowest trainable depth in each step of a gradual training: 3 the head, 0 embeddings."""
     seen = []
 
     class Spy(strategies.Gradual):
-        def on_epoch_begin(self, *args, **options):
-            super().on_epoch_begin(*args, **options)
+        def on_step_begin(self, *args, **options):
+            super().on_step_begin(*args, **options)
             found = strategies.depths(self.model)
-            seen.append(min(d for n, d in found.items()
-                            if self.model.get_parameter(n).requires_grad))  # fmt: skip
+            trainable = {d for n, d in found.items() if self.model.get_parameter(n).requires_grad}
+            assert trainable == set(range(min(trainable), 4)), "nothing above is frozen"
+            seen.append(min(trainable))
 
-    patch = pytest.MonkeyPatch()
-    patch.setattr(strategies, "Gradual", Spy)
-    settings = {**QUICK, "epochs": 4}
-    TextClassifier(str(checkpoint("bert")), strategy="gradual", **settings).fit(TEXTS, LABELS)
-    patch.undo()
-    assert seen == [3, 2, 1, 0]
+    monkeypatch.setattr(strategies, "Gradual", Spy)
+    settings = {**QUICK, "strategy": "gradual", **settings}
+    TextClassifier(str(checkpoint("bert")), **settings).fit(TEXTS, LABELS)
+    return seen
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 4])
+def test_gradual_unfreezing_goes_layer_after_layer(checkpoint, monkeypatch, epochs):
+    """Also within one epoch: three epochs of six layers must not go in three jumps."""
+    seen = lowest_trainable(checkpoint, monkeypatch, epochs=epochs, batch_size=4)
+    steps = len(seen)
+    assert steps == epochs * -(-len(TEXTS) // 4)
+    assert seen == sorted(seen, reverse=True)
+    assert set(seen) == {3, 2, 1, 0}, "each layer has a time of its own"
+    assert seen.index(0) == -(-steps // 2), "the second half trains everything"
+    lengths = [seen.count(depth) for depth in (3, 2, 1)]
+    assert max(lengths) - min(lengths) <= 1
+
+
+def test_gradual_unfreezing_moves_the_embeddings_least(checkpoint):
+    folder = str(checkpoint("bert"))
+    model = TextClassifier(folder, strategy="gradual", **{**QUICK, "epochs": 1, "batch_size": 4})
+    names = moved(folder, model.fit(TEXTS, LABELS))
+    assert any("embeddings" in name for name in names)
+    assert any(".1." in name for name in names)
 
 
 def test_lower_layers_learn_more_slowly(checkpoint):

@@ -124,19 +124,20 @@ def reinitialise(model, count: int) -> None:
 
 
 class Gradual(transformers.TrainerCallback):
-    """Gradual unfreezing (Howard & Ruder 2018): first the head, at last everything.
+    """Gradual unfreezing (Howard & Ruder 2018): first the head, then one layer more at a time.
 
-    The layers are spread over the epochs, so that all of them are trainable in the last epoch.
+    The layers are spread over the first half of the steps; in the second half all are trainable.
     """
 
     def __init__(self, model) -> None:
-        self.model, self.layers = model, len(layers(model))
+        self.model, self.head, self.lowest = model, len(layers(model)) + 1, None
 
-    def on_epoch_begin(self, args, state, control, **_):
-        epochs = math.ceil(args.num_train_epochs)
-        epoch = math.floor(state.epoch or 0)  # not whole where a killed run goes on
-        share = epoch / (epochs - 1) if epochs > 1 else 1.0
-        freeze_below(self.model, math.ceil((self.layers + 1) * (1 - share)))
+    def on_step_begin(self, args, state, control, **_):
+        unfrozen = math.floor(2 * state.global_step / state.max_steps * self.head)
+        lowest = max(0, self.head - unfrozen)
+        if lowest != self.lowest:
+            freeze_below(self.model, lowest)
+            self.lowest = lowest
 
 
 def with_adapters(model, rank: int):
