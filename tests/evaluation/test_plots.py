@@ -1,6 +1,8 @@
+import numpy as np
 import pandas as pd
 import plotly.io as pio
 import pytest
+from scipy import stats
 
 from workbench.evaluation import plots
 from workbench.training.history import History
@@ -48,6 +50,9 @@ def test_learning_curve_averages_the_draws():
     table = pd.DataFrame({"model": "m", "labels": [16, 16, 64], "accuracy": [0.5, 0.7, 0.8]})
     line = plots.learning_curve(table).data[0]
     assert list(line.y) == pytest.approx([0.6, 0.8])
+    interval = stats.ttest_1samp([0.5, 0.7], 0).confidence_interval(0.95)
+    assert line.error_y.array[0] == pytest.approx(interval.high - 0.6)
+    assert np.isnan(line.error_y.array[1]), "one draw has no interval"
 
 
 def test_a_shown_figure_needs_no_network_and_offers_no_upload():

@@ -120,22 +120,23 @@ def score_bars(table: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
 def learning_curve(table: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
     """Score over the number of labels, one line a model; columns model, labels and `metric`.
 
-    Several rows for one model and size (draws) become their mean with the spread as a line.
+    Several rows for one model and size (draws) become their mean, with its 95% interval (t).
     """
+    from scipy.stats import t
+
     figure = go.Figure()
     for i, (model, rows) in enumerate(table.groupby("model", sort=False)):
-        points = rows.groupby("labels")[metric].agg(["mean", "min", "max"])
+        points = rows.groupby("labels")[metric].agg(["mean", "sem", "count"])
         figure.add_scatter(
             x=points.index, y=points["mean"], name=str(model), mode="lines+markers",
             marker={"symbol": MARKERS[i % 6], "size": 9}, line={"dash": DASHES[i % 6]},
-            error_y={"array": points["max"] - points["mean"],
-                     "arrayminus": points["mean"] - points["min"], "thickness": 1},
+            error_y={"array": points["sem"] * t.ppf(0.975, points["count"] - 1), "thickness": 1},
         )  # fmt: skip
     sizes = sorted(table["labels"].unique())
     return figure.update_layout(
         xaxis={"title": "labelled examples", "type": "log", "tickvals": sizes, "ticktext": sizes},
         yaxis_title=metric,
-        title=f"{metric} over the number of labels (line: lowest to highest draw)",
+        title=f"{metric} over the number of labels (line: 95% interval of the mean)",
     )
 
 
