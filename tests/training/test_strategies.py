@@ -36,6 +36,37 @@ def test_every_strategy_learns_with_every_family(checkpoint, family, strategy):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_contrastive_training_draws_the_texts_of_a_class_together(checkpoint, family):
+    folder = str(checkpoint(family))
+    frozen = TextClassifier(folder, strategy="frozen", **QUICK).fit(TEXTS, LABELS)
+    model = TextClassifier(folder, strategy="contrastive", **{**QUICK, "epochs": 40})
+    model.fit(TEXTS, LABELS, validation=(TEXTS, LABELS))
+    same = np.equal.outer(LABELS, LABELS)
+    apart = []
+    for each in (frozen, model):
+        vectors = each._vectors(TEXTS)
+        cosines = vectors @ vectors.T
+        apart.append(cosines[same].mean() - cosines[~same].mean())
+    assert apart[1] > 0.5 > apart[0]
+    assert (model.predict(TEXTS) == np.array(LABELS)).mean() > 0.95
+    assert model.training_info_["trainable_parameters"] == model.training_info_["parameters"]
+    losses = model.history_.column("loss")[1]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("texts", "size", "epochs"),
+    [(1, 8, 20), (64, 8, 20), (256, 8, 10), (1000, 16, 5), (9999, 32, 3)],
+)
+def test_few_texts_are_passed_over_more_often(texts, size, epochs):
+    model = TextClassifier().with_defaults(texts)
+    assert (model.batch_size, model.epochs) == (size, epochs)
+    assert TextClassifier(epochs=2, batch_size=4).with_defaults(texts).epochs == 2
+    assert TextClassifier(strategy="contrastive").with_defaults(texts).batch_size == 32
+    assert TextClassifier().epochs is None
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_frozen_layers_and_embeddings_stand_still(checkpoint, family):
     folder = str(checkpoint(family))
     model = TextClassifier(folder, strategy="upper", frozen_layers=1, **QUICK).fit(TEXTS, LABELS)

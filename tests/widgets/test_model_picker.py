@@ -33,7 +33,7 @@ def test_zero_and_none_leave_a_setting_to_the_model():
         "max_length": 64, "seed": 0,
     }  # fmt: skip
     model = picker.build()
-    assert (model.strategy, model.epochs, model.learning_rate) == ("frozen", 3, None)
+    assert (model.strategy, model.epochs, model.learning_rate) == ("frozen", None, None)
     assert (model.max_length, model.seed) == (64, 0)
     assert picker.build(epochs=2).epochs == 2
 

@@ -532,7 +532,7 @@ def test_attempts_are_named_by_what_distinguishes_them(shown, checkpoint):
     encoder = str(checkpoint("bert"))
     watched._make = TextClassifier(encoder, strategy="frozen")
     watched.run()
-    assert watched.labels()[-1] == f"{encoder}: frozen, 3 epochs"
+    assert watched.labels()[-1] == f"{encoder}: frozen"
     assert watched.labels()[0] == f"cnn: {words} (attempt 1)"
 
 

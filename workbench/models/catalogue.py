@@ -47,7 +47,7 @@ def build(name: str, **settings):
     for setting in settings:
         if setting not in allowed:
             raise unknown(f"setting of '{name}' called", setting, allowed)
-    model = _maker(name)(**settings)
+    model = maker(name)(**settings)
     if isinstance(model, classical.TextPipeline):  # whose own parameters are its steps
         model.built_with = {"model": name} | {n: p.default for n, p in allowed.items()} | settings
     return model
@@ -114,7 +114,7 @@ def names(group: str | None = None) -> list[str]:
 
 def settings_of(name: str) -> dict[str, inspect.Parameter]:
     """The settings of a model, with their defaults and types."""
-    return dict(inspect.signature(_maker(name)).parameters)
+    return dict(inspect.signature(maker(name)).parameters)
 
 
 def table():
@@ -130,7 +130,8 @@ def table():
     return pd.DataFrame(rows).set_index("name")
 
 
-def _maker(name: str) -> Callable:
+def maker(name: str) -> Callable:
+    """What makes a model of a name, which is not checked."""
     return CATALOGUE[name].make if name in CATALOGUE else _encoder(name)
 
 

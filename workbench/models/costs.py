@@ -21,7 +21,7 @@ import numpy as np
 
 from workbench import models
 from workbench.errors import UserError
-from workbench.models import checks, encoders
+from workbench.models import catalogue, checks, encoders
 
 MIB = 2**20
 SAMPLES = (16, 64, 256, 1024, 4096)  # texts; what is beyond is extrapolated
@@ -98,8 +98,11 @@ def corrected(cost: Cost, name: str, settings: dict, texts: int) -> Cost:
 def _amount(name: str, settings: dict, texts: int) -> tuple[tuple, float]:
     """What trainings of one speed have in common, and the texts times the epochs of this one."""
     alike = {k: settings.get(k, p.default) for k, p in models.settings_of(name).items()}
-    # Without batches of tokens they are the most there may be, and stay in the name.
-    epochs = alike.pop("epochs", 1) if "max_length" in alike else 1
+    model, epochs = catalogue.maker(name)(**alike), 1
+    # Of other models they are the most there may be, and stay in the name.
+    if hasattr(model, "with_defaults"):
+        epochs = model.with_defaults(texts).epochs
+        del alike["epochs"]
     same = repr([pair for pair in alike.items() if pair[0] not in NO_COST])
     return (name, same), texts * (1 if alike.get("strategy") == "frozen" else epochs)
 
@@ -204,11 +207,9 @@ def _measure(name: str, settings: dict, total: int, texts: list[str], codes: lis
 
 def _shortened(model, total: int):
     """A model that takes the steps of the whole in fewer epochs, and by how many times fewer."""
-    from workbench.training.batches import default_batch_size
-
+    if hasattr(model, "with_defaults"):
+        model = model.with_defaults(total)
     settings = model.get_params(deep=False)
-    if settings.get("batch_size", 0) is None:
-        model.set_params(batch_size=default_batch_size(total))
     if "encoder" not in settings or settings.get("strategy") == "frozen":
         return model, 1.0
     stages = {s: settings[s] for s in ("epochs", "pretraining_epochs") if s in settings}

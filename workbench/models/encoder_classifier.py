@@ -16,10 +16,12 @@ from workbench.training.history import History
 STRATEGIES = {
     "full": "all weights are trainable: the most accurate with enough labels, and the slowest",
     "frozen": "the encoder is not trained; logistic regression on its vectors: the quickest",
+    "contrastive": "texts of a class are drawn together, then as frozen: for the fewest labels",
     "upper": "the upper half of the layers is trainable; the lower half is computed only once",
     "gradual": "first the head is trainable, then layer after layer, at last all",
     "lora": "small adapters are trained in place of the weights: less memory, larger steps",
 }
+WITH_HEAD_APART = ("frozen", "contrastive")  # logistic regression on vectors
 
 
 @dataclass(eq=False, repr=False)
@@ -32,6 +34,9 @@ class TextClassifier(TorchClassifier):
     strategy : which weights are trainable.
         ``"full"``: all of them.
         ``"frozen"``: none; logistic regression on mean-pooled vectors, which are computed once.
+        ``"contrastive"``: all, by pairs of texts: the mean-pooled vectors of one class are drawn
+        together and those of others apart, then logistic regression on them (SetFit, Tunstall et
+        al. 2022, with the loss of Khosla et al. 2020). Batches of 32; ``validation`` is not used.
         ``"upper"``: the layers above ``frozen_layers``; the hidden states below are computed
         once and stored, so a step costs what the upper layers cost.
         ``"gradual"``: first the head, at last all (Howard & Ruder 2018).
@@ -76,18 +81,52 @@ class TextClassifier(TorchClassifier):
 
         A frozen `encoder` is kept in memory, because its folder may vanish.
         """
+        if self.strategy == "contrastive":
+            report = self._contrast(texts, codes, encoder or self.encoder)
+            return self._fit_head(texts, codes) | report
         if self.strategy == "frozen":
             self._model = self._tokenizer = None
             if encoder is not None:
                 self._tokenizer, self._model = encoders.for_encoding(encoder)
-            return self._fit_frozen(texts, codes)
+            return self._fit_head(texts, codes)
         self._load(encoder or self.encoder)
         train = self._encoded(texts, codes)
         held_out = self._encoded(*validation) if validation else None
         self._model, report = self._train(train, held_out, self._weights(codes))
         return report
 
-    def _fit_frozen(self, texts: list[str], codes: np.ndarray) -> dict:
+    def with_defaults(self, texts: int) -> "TextClassifier":
+        filled = super().with_defaults(texts)
+        if self.strategy == "contrastive":  # a larger batch has more pairs
+            filled.batch_size = self.batch_size or 32
+        return filled
+
+    def _contrast(self, texts: list[str], codes: np.ndarray, encoder: str) -> dict:
+        """Train the encoder by the pairs of each batch; what is to be reported of it."""
+        import transformers
+
+        from workbench import training
+        from workbench.models import networks
+        from workbench.training import losses, speed, strategies
+
+        transformers.set_seed(self.seed)
+        self._tokenizer = encoders.tokenizer(encoder)
+        self._model = encoders.load(encoder, **speed.for_training(encoders.configuration(encoder)))
+        rate = self.learning_rate or training.default_learning_rate(self._model)
+        vectors = networks.SentenceVectors(self._model, self._tokenizer.pad_token_id)
+        rates = strategies.layer_rates(self._model, self.layer_decay)
+        report = training.fit(
+            vectors, self._encoded(texts, codes), self.history_, self, learning_rate=rate,
+            loss=losses.contrastive_loss(),
+            rates=strategies.of_wrapped(rates, vectors, self._model),
+        )  # fmt: skip
+        # As it would be loaded from its folder: another attention rounds in other places.
+        trained, self._model = self._model, encoders.load(encoder)
+        self._model.load_state_dict(trained.state_dict())
+        encoders.to_encode(self._model)
+        return report
+
+    def _fit_head(self, texts: list[str], codes: np.ndarray) -> dict:
         from sklearn.linear_model import LogisticRegression
 
         vectors = self._vectors(texts)
@@ -107,7 +146,7 @@ class TextClassifier(TorchClassifier):
         return encoders.embed(self._tokenizer, self._model, texts, self.max_length)
 
     def _probabilities(self, texts: list[str]) -> np.ndarray:
-        if self.strategy != "frozen":
+        if self.strategy not in WITH_HEAD_APART:
             return super()._probabilities(texts)
         return self._head.predict_proba(self._vectors(texts))
 
@@ -140,7 +179,7 @@ class TextClassifier(TorchClassifier):
     def _train(self, train: Encoded, held_out: Encoded | None, weights) -> tuple:
         """The trained classifier and what is to be reported of its training."""
         from workbench import training
-        from workbench.training import strategies, upper_layers
+        from workbench.training import losses, strategies, upper_layers
 
         model, callbacks = self._model, []
         if self.reinit_layers:
@@ -159,8 +198,8 @@ class TextClassifier(TorchClassifier):
             learning_rate *= 1 if self.learning_rate else 10
         report = training.fit(
             trained, train, self.history_, self, learning_rate=learning_rate, validation=held_out,
-            class_weights=weights, rates=strategies.of_wrapped(rates, trained, model),
-            trainer_callbacks=callbacks,
+            loss=losses.cross_entropy_loss(weights, self.label_smoothing),
+            rates=strategies.of_wrapped(rates, trained, model), trainer_callbacks=callbacks,
         )  # fmt: skip
         if self.strategy == "lora":
             model = strategies.merge(trained)
@@ -201,6 +240,7 @@ class NetworkClassifier(TorchClassifier):
 
         from workbench import training
         from workbench.models import networks
+        from workbench.training import losses
 
         transformers.set_seed(self.seed)
         self._words = networks.Vocabulary(texts, self.min_count)
@@ -212,7 +252,7 @@ class NetworkClassifier(TorchClassifier):
             self._model, self._encoded(texts, codes), self.history_, self,
             learning_rate=self.learning_rate or 2e-3,
             validation=self._encoded(*validation) if validation else None,
-            class_weights=self._weights(codes),
+            loss=losses.cross_entropy_loss(self._weights(codes), self.label_smoothing),
         )  # fmt: skip
 
     def _given_vectors(self):

@@ -206,40 +206,38 @@ def _ready(path: str, stamp: tuple):
 
 
 def for_encoding(name: str) -> tuple:
-    """Tokenizer and model of an encoder, in the type and on the device that are fastest here."""
-    import torch
-
-    from workbench.training.inference import precision
+    """Tokenizer and model of an encoder, as `to_encode` makes it."""
     from workbench.training.isolation import isolated
 
     with isolated():  # layers that a checkpoint lacks are drawn
         model = load(name)
+    return tokenizer(name), to_encode(model)
+
+
+def to_encode(model):
+    """`model` in the type and on the device that are fastest here."""
+    import torch
+
+    from workbench.training.inference import precision
+
     if precision() == "bf16":
         model.to(torch.bfloat16)
-    return tokenizer(name), model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def embed(tokenizer, model, texts: Sequence[str], max_length: int) -> np.ndarray:
     """Mean-pooled, length-normalised vectors of `texts`, float32, shape (n, hidden size)."""
-    import torch
-
+    from workbench.models import networks
     from workbench.training import inference
 
-    encoder = model.get_encoder() if model.config.is_encoder_decoder else model
-    rows = encoded(encoder, tokenizer, texts, max_length)
-
-    def pooled(input_ids, **mask):
-        hidden_states = encoder(input_ids=input_ids, **mask).last_hidden_state
-        real = mask.get("attention_mask", input_ids != tokenizer.pad_token_id).unsqueeze(-1)
-        mean = (hidden_states.float() * real).sum(1) / real.sum(1).clamp(min=1)
-        return torch.nn.functional.normalize(mean)
-
+    pooled = networks.SentenceVectors(model, tokenizer.pad_token_id)
+    rows = encoded(pooled.encoder, tokenizer, texts, max_length)
     vectors = None
     # The weights have their type already: nothing is left to cast.
-    for batch, found in inference.forward_batches(encoder, rows, "fp32", pooled):
+    for batch, found in inference.forward_batches(pooled, rows, "fp32"):
         if vectors is None:
-            vectors = np.empty((len(texts), found.shape[1]), np.float32)
-        vectors[batch] = found.cpu().numpy()
+            vectors = np.empty((len(texts), found.logits.shape[1]), np.float32)
+        vectors[batch] = found.logits.cpu().numpy()
     return vectors
 
 

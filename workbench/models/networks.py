@@ -94,6 +94,22 @@ class Network(nn.Module):
         return SimpleNamespace(logits=logits)
 
 
+class SentenceVectors(nn.Module):
+    """The mean-pooled vectors of an encoder, of length 1, in place of logits."""
+
+    def __init__(self, model, pad_token_id: int) -> None:
+        super().__init__()
+        self.encoder = model.get_encoder() if model.config.is_encoder_decoder else model
+        self.config, self._padding = model.config, pad_token_id
+
+    def forward(self, input_ids, **mask):
+        """Vectors, float32, shape (texts, dimensions), from token ids, shape (texts, tokens)."""
+        hidden_states = self.encoder(input_ids=input_ids, **mask).last_hidden_state
+        real = mask.get("attention_mask", input_ids != self._padding).unsqueeze(-1)
+        mean = (hidden_states.float() * real).sum(1) / real.sum(1).clamp(min=1)
+        return SimpleNamespace(logits=nn.functional.normalize(mean))
+
+
 class HideTokens:
     """Hides tokens of a batch for masked-LM training (Devlin et al. 2019), by transformers.
 

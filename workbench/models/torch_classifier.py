@@ -1,5 +1,6 @@
 """What every classifier that is trained in steps has in common: settings, `fit`, `predict`."""
 
+import copy
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from sklearn.base import BaseEstimator
 
 from workbench.errors import UserError
 from workbench.models import checks
-from workbench.training import isolation
+from workbench.training import batches, isolation
 from workbench.training.batches import Encoded
 from workbench.training.history import History
 
@@ -24,7 +25,7 @@ class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    epochs : passes over the training texts.
+    epochs : passes over the training texts; None takes 3, and up to 20 where texts are few.
     learning_rate : peak of the rate; None leaves it to the model.
     batch_size : texts a step; None takes 32, and down to 8 where texts are few.
     max_length : tokens a text; what is beyond is cut off and counted in ``training_info_``.
@@ -50,12 +51,13 @@ class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
     classes_ : the classes, sorted.
     history_ : what training reported.
     training_info_ : parameters, trainable parameters, texts, tokens, truncated texts, batch size,
-        the pieces a batch was cut into, steps, precision, whether it was stopped, the step that the
-        weights are from (``kept_step``), seconds. Frozen: trainable parameters, texts, seconds.
+        the pieces a batch was cut into, epochs, steps, precision, whether it was stopped, the step
+        that the weights are from (``kept_step``), seconds. Frozen: trainable parameters, texts,
+        seconds.
     """
 
     _: KW_ONLY
-    epochs: float = 3
+    epochs: float | None = None
     learning_rate: float | None = None
     batch_size: int | None = None
     max_length: int = 128
@@ -100,6 +102,16 @@ class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
     def report_(self) -> dict:
         """`training_info_` by its name of before, which people's notebooks read."""
         return self.training_info_
+
+    def with_defaults(self, texts: int) -> "TorchClassifier":
+        """A copy with the batch size and the epochs that so many texts get, where they are None."""
+        filled = copy.copy(self)
+        if self.batch_size is None:
+            filled.batch_size = batches.default_batch_size(texts)
+        if self.epochs is None:
+            size = self.batch_size or batches.default_batch_size(texts)
+            filled.epochs = batches.default_epochs(texts, size)
+        return filled
 
     def _check(self) -> None:
         """Refuse settings that make no sense, before anything is loaded."""

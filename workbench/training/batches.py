@@ -125,6 +125,14 @@ def default_batch_size(texts: int) -> int:
     return next((size for size in (32, 16) if texts >= 60 * size), 8)
 
 
+def default_epochs(texts: int, batch_size: int) -> int:
+    """Passes over the texts: as many as 320 steps take, and no less than 3 or more than 20.
+
+    Where texts are few, fine-tuning takes about twenty (Mosbach et al. 2021).
+    """
+    return min(20, max(3, round(320 * batch_size / texts)))
+
+
 class ShuffledByLength:
     """Batches of texts of like length in a random order, another one each epoch.
 

@@ -12,7 +12,7 @@ import transformers
 
 from workbench.errors import UserError, unknown
 from workbench.training import callbacks, devices, inference, losses, speed
-from workbench.training.batches import Encoded, default_batch_size
+from workbench.training.batches import Encoded
 from workbench.training.checkpoints import Checkpoints, digest
 from workbench.training.history import History
 from workbench.training.optimizers import OPTIMIZERS, SCHEDULES, parameter_counts
@@ -23,7 +23,7 @@ PRECISIONS = ("auto", "bf16", "fp32")
 
 def fit(
     model, train: Encoded, history: History, settings, *, learning_rate: float,
-    validation: Encoded | None = None, class_weights: np.ndarray | None = None,
+    validation: Encoded | None = None, loss: Callable | None = None,
     rates: Callable[[str], float] = lambda name: 1.0,
     trainer_callbacks: Sequence[transformers.TrainerCallback] = (),
     prepare: Callable[[dict, int], dict] = lambda batch, step: batch, first_stage: str = "",
@@ -37,6 +37,7 @@ def fit(
     settings : an estimator with the settings of `models.torch_classifier.TorchClassifier`.
     learning_rate : its peak.
     rates : from the name of a parameter to its share of the learning rate.
+    loss : as the functions of `losses` make it; by default cross-entropy.
     prepare : from a batch and the step to what the model is trained on.
     first_stage : where another training follows: a prefix for what the history calls the loss,
         such as ``"mlm_"``. Its checkpoints, in a folder of that name, stay until that one is done.
@@ -53,7 +54,7 @@ def fit(
         text.
     stop_event.Stopped : before the first step was done.
     """
-    _check(settings)
+    settings = _checked(settings, len(train))
     log = callbacks.LogHistory(history, first_stage)
     best = callbacks.EarlyStopping(settings.patience)
     data = [train] if validation is None else [train, validation]
@@ -69,7 +70,7 @@ def fit(
             model=model, train_dataset=train, eval_dataset=validation, data_collator=_same,
             args=_arguments(settings, learning_rate, len(train), validation is not None, output,
                             precision == "bf16"),
-            compute_loss_func=losses.cross_entropy_loss(class_weights, settings.label_smoothing),
+            compute_loss_func=loss or losses.cross_entropy_loss(None, settings.label_smoothing),
             callbacks=[log, best, callbacks.SaveWhenDue(checkpoints), *trainer_callbacks],
         )  # fmt: skip
         trainer.configure(
@@ -102,7 +103,7 @@ def _same(batch: dict) -> dict:
 def _arguments(
     settings, learning_rate: float, texts: int, validated: bool, folder, bf16: bool
 ) -> Arguments:
-    size = settings.batch_size or default_batch_size(texts)
+    size = settings.batch_size
     steps = max(1, int(np.ceil(texts / size) * settings.epochs))
     return Arguments(
         output_dir=str(folder), num_train_epochs=settings.epochs,
@@ -119,7 +120,8 @@ def _arguments(
     )  # fmt: skip
 
 
-def _check(settings) -> None:
+def _checked(settings, texts: int):
+    """`settings` with the batch size and the epochs that so many texts get."""
     for name, known in (
         ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS),
     ):  # fmt: skip
@@ -134,6 +136,7 @@ def _check(settings) -> None:
             raise unknown("tracker", name, ["none", "all", *known])
         if name not in transformers.integrations.get_available_reporting_integrations():
             raise UserError(f"The tracker '{name}' is not installed: pip install {name}.")
+    return settings.with_defaults(texts)
 
 
 def _tracker_folder(settings) -> Path | None:

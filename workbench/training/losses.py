@@ -1,4 +1,4 @@
-"""The loss that training lowers: cross-entropy, and the L1 penalty beside it."""
+"""The loss that training lowers: cross-entropy or a contrastive one, and the L1 penalty."""
 
 from collections.abc import Callable
 
@@ -22,6 +22,25 @@ def cross_entropy_loss(class_weights: np.ndarray | None, smoothing: float) -> Ca
             label_smoothing=smoothing, reduction="sum",
         )  # fmt: skip
         return summed / torch.as_tensor(num_items_in_batch).clamp(min=1)
+
+    return loss
+
+
+def contrastive_loss(temperature: float = 0.1) -> Callable:
+    """Supervised contrastive loss over the pairs of a batch (Khosla et al. 2020, their L_out).
+
+    The ``logits`` of the model are vectors of length 1, shape (texts, dimensions); each is to be
+    nearer to the vectors of its class than to the others. A text that is alone of its class in a
+    batch has no pair, and a loss of zero.
+    """
+
+    def loss(outputs, labels, num_items_in_batch=None):
+        vectors = outputs.logits.float()
+        itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
+        same = (labels[:, None] == labels) & ~itself
+        scores = (vectors @ vectors.T / temperature).masked_fill(itself, -torch.inf)
+        mean = scores.log_softmax(1).masked_fill(~same, 0.0).sum(1) / same.sum(1).clamp(min=1)
+        return -mean.sum() / torch.as_tensor(num_items_in_batch).clamp(min=1)
 
     return loss
 

@@ -67,6 +67,7 @@ class Trainer(transformers.Trainer):
         """What became of the batches, and how far the training went."""
         return {
             "batch_size": self.args.train_batch_size, "batch_pieces": self.pieces,
+            "epochs": self.args.num_train_epochs,
             "steps": self.state.global_step,
         }  # fmt: skip
 

@@ -22,6 +22,9 @@ _WORDS: dict[str, Callable] = {
 def describe(attempt, model, train: pd.DataFrame, validation: pd.DataFrame | None) -> None:
     """Give an `Attempt` what it trains with: settings of the unfitted `model`, and all in words."""
     attempt.settings = models.describe(model) or {"model": type(model).__name__}
+    in_steps = attempt.settings.get("strategy") != "frozen"
+    if in_steps and attempt.settings.get("epochs", 0) is None:
+        attempt.settings["epochs"] = model.with_defaults(len(train)).epochs
     attempt.label = _label(attempt.settings)
     attempt.title = ": ".join(filter(None, [attempt.settings["model"], attempt.label]))
     held_out = "" if validation is None else f" and {len(validation):,} validation"
