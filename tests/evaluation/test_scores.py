@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as reference
 
 from workbench import evaluate
@@ -111,6 +112,43 @@ def test_wilson_interval_of_a_textbook_value():
     # Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662.
     assert evaluate.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert evaluate.wilson(5, 5)[1] == pytest.approx(1.0)
+
+
+@given(st.lists(st.floats(-0.2, 0.2), min_size=5, max_size=30), st.integers(2, 10))
+@settings(max_examples=50, deadline=None)
+def test_folds_that_share_rows_widen_the_paired_t_test(differences, folds):
+    """The statistic of the plain paired t-test, made smaller by a known factor."""
+    n, scores = len(differences), 0.7 + np.array(differences)
+    found = evaluate.corrected_t_test(scores, np.full(n, 0.7), folds)
+    assert found["difference"] == pytest.approx(np.mean(differences), abs=1e-12)
+    if np.std(differences) > 1e-6:
+        plain = stats.ttest_1samp(differences, 0)
+        smaller = plain.statistic * np.sqrt((1 / n) / (1 / n + 1 / (folds - 1)))
+        assert found["p"] == pytest.approx(2 * stats.t.sf(abs(smaller), n - 1), rel=1e-4, abs=1e-9)
+        outside = abs(found["difference"]) > found["half_width"]
+        assert outside == (found["p"] < 0.05) or found["p"] == pytest.approx(0.05, abs=1e-6)
+
+
+def test_the_corrected_test_errs_as_seldom_as_it_promises_where_the_plain_one_does_not():
+    """Two models that guess, on repeated folds of the same rows: no difference is real."""
+    rng, folds = np.random.default_rng(0), 5
+    corrected = plain = 0
+    for _ in range(300):
+        right = rng.random((2, 200)) < 0.7  # of each model on each row, whatever it trained on
+        scores = [
+            right[:, part].mean(axis=1)
+            for _ in range(10) for part in np.array_split(rng.permutation(200), folds)
+        ]  # fmt: skip
+        a, b = np.transpose(scores)
+        corrected += evaluate.corrected_t_test(a, b, folds)["p"] < 0.05
+        plain += stats.ttest_rel(a, b).pvalue < 0.05
+    assert corrected / 300 < 0.07
+    assert plain / 300 > 0.3
+
+
+def test_equal_scores_are_no_difference():
+    found = evaluate.corrected_t_test([0.7, 0.8, 0.9], [0.7, 0.8, 0.9], 3)
+    assert found == {"difference": 0.0, "half_width": 0.0, "p": 1.0}
 
 
 def test_confusion_keeps_classes_that_were_never_predicted():

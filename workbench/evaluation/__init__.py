@@ -7,6 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["explain", "plots"],
     submod_attrs={
         "comparison": ["compare", "holm", "max_t", "mcnemar"],
-        "scores": ["Evaluation", "confusion", "evaluate", "log_loss", "metrics", "wilson"],
+        "scores": "Evaluation confusion corrected_t_test evaluate log_loss metrics wilson".split(),
     },
 )
