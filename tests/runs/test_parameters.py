@@ -67,6 +67,14 @@ def test_data_is_loaded_before_any_kernel_and_its_path_made_absolute(tmp_path, m
         parameters.check([path], {"DATA": "mine.csv", "TEXT_COLUMN": "nowhere"})
 
 
+def test_a_large_text_is_found_from_where_the_command_was_given(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.ipynb", parameters='LARGE_TEXT = ""')
+    (tmp_path / "texts").mkdir()
+    monkeypatch.chdir(tmp_path)
+    chosen = parameters.check([path], {"LARGE_TEXT": "texts"})[path]
+    assert chosen == {"LARGE_TEXT": str(tmp_path / "texts")}
+
+
 def test_a_model_is_checked_before_any_kernel(tmp_path):
     path = write(tmp_path / "a.ipynb")
     assert parameters.check([path], {"MODEL": "majority"})[path] == {"MODEL": "majority"}

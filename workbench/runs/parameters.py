@@ -17,7 +17,7 @@ def check(notebooks: list[Path], parameters: dict[str, str]) -> dict[Path, dict[
     """Give each notebook the parameters that it has, in the types of its defaults.
 
     A default of None takes any number, list, dictionary, ``true``, ``false`` or ``none``; other
-    values are strings. Paths in DATA and MODEL become absolute, as kernels run elsewhere.
+    values are strings. Paths become absolute, as kernels run elsewhere.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def _check_values(given: dict[str, object], defaults: dict[str, object]) -> dict
     # PYTHONHASHSEED takes no others, and NumPy neither.
     if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
         raise UserError(f"SEED must lie between 0 and {2**32 - 1}, not {seed}.")
-    absolute = {}
+    absolute = {n: _absolute(given[n], ()) for n in ("LARGE_TEXT",) if given.get(n)}
     if given.get("MODEL") is not None:
         models.check(given["MODEL"])
         absolute["MODEL"] = _absolute(given["MODEL"], models.names())
