@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from workbench.runs import folders, notebooks
@@ -14,17 +15,16 @@ TAGS = {
     "a", "abbr", "b", "blockquote", "br", "caption", "code", "dd", "del", "details", "div", "dl",
     "dt", "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img",
     "kbd", "li", "mark", "ol", "p", "pre", "s", "small", "span", "strong", "sub", "summary", "sup",
-    "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul",
-    "math", "mfrac", "mi", "mn", "mo", "mover", "mroot", "mrow", "mspace", "msqrt", "msub",
-    "msubsup", "msup", "mtable", "mtd", "mtext", "mtr", "munder", "munderover",
+    "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul", "math", "mfrac", "mi", "mn",
+    "mo", "mover", "mrow", "mspace", "msqrt", "msub", "msubsup", "msup", "mtable", "mtd", "mtext",
+    "mtr", "munder", "munderover",
 }  # fmt: skip
 ATTRIBUTES = {"class", "id", "title", "colspan", "rowspan", "open", "scope", "display", "fence",
-              "form", "mathvariant", "stretchy", "width", "columnalign"}  # fmt: skip
+              "form", "mathvariant", "stretchy", "width"}  # fmt: skip
 # Formulas as JupyterLab and GitHub find them: not in code, and "$5 or $6" is money.
 FORMULA = re.compile(
     r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<block>.+?)\$\$"
-    r"|(?<![\\$\w])\$(?P<inline>[^\s$](?:[^$\n]*[^\s$])?)\$(?![\w$])", re.DOTALL,
-)  # fmt: skip
+    r"|(?<![\\$\w])\$(?P<inline>[^\s$](?:[^$\n]*[^\s$])?)\$(?![\w$])", re.DOTALL)  # fmt: skip
 
 
 def write_html(executed: str | Path, html_path: str | Path, entry: dict | None = None) -> None:
@@ -131,10 +131,9 @@ def _mathml(found: re.Match) -> str:
     """A formula as MathML, which browsers typeset without a script; code as it is."""
     from latex2mathml import converter
 
-    try:
+    with suppress(Exception):  # every kind of mistake has a class of its own
         return found["code"] or converter.convert(found[found.lastgroup], display=found.lastgroup)
-    except Exception:  # every kind of mistake has a class of its own
-        return found[0]
+    return found[0]
 
 
 def _prefer_text(bundle: dict) -> None:

@@ -133,11 +133,10 @@ class Gradual(transformers.TrainerCallback):
         self.model, self.head, self.lowest = model, len(layers(model)) + 1, None
 
     def on_step_begin(self, args, state, control, **_):
-        unfrozen = math.floor(2 * state.global_step / state.max_steps * self.head)
-        lowest = max(0, self.head - unfrozen)
+        lowest = self.head - math.floor(min(1, 2 * state.global_step / state.max_steps) * self.head)
         if lowest != self.lowest:
             freeze_below(self.model, lowest)
-            self.lowest = lowest
+        self.lowest = lowest
 
 
 def with_adapters(model, rank: int):
