@@ -14,6 +14,7 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
 
+from benchmarks import verdicts
 from workbench import runs
 from workbench.runs import notebooks
 from workbench.runs.report import write_html
@@ -90,6 +91,12 @@ def test_training_lowers_the_loss(report):
             assert sum(losses[-quarter:]) < sum(losses[:quarter]), run.path.name
             falling += 1
     assert falling >= 3
+
+
+def test_the_verdicts_of_notebook_04_are_those_of_its_numbers(report):
+    """What the experiments show is asked at `quick`, by ``python -m benchmarks.verdicts``."""
+    executed = nbformat.read(report[0] / f"{verdicts.NOTEBOOK}.ipynb", as_version=4)
+    assert verdicts.contradictions(verdicts.printed(executed)) == []
 
 
 def test_charts_are_there_and_hold_data(executed):
@@ -188,8 +195,10 @@ class OwnKernel(AsyncKernelManager):
         )
 
 
-def work_through(stem: str, folder: Path) -> tuple[list, list]:
+def work_through(stem: str, folder: Path, others: list[str]) -> tuple[list, list]:
     """Run a notebook on one file; choose another, and run again what stands below the picker.
+
+    `others` are the folders of checkpoints that notebook 04 looks at beside its own.
 
     Returns
     -------
@@ -200,7 +209,7 @@ def work_through(stem: str, folder: Path) -> tuple[list, list]:
     (parameters,) = tagged(notebook, "parameters")
     parameters.source += (
         f"\nDATA, TEXT_COLUMN, LABEL_COLUMN = {str(own_file(folder))!r}, 'Kommentar', 'Urteil'"
-        "\nPROFILE = 'smoke'"
+        f"\nPROFILE, OTHERS = 'smoke', {others}"
     )
     choose = f"picker.choose(source={str(many_classes(folder, 20, 2))!r})"
     picker = next(i for i, c in enumerate(notebook.cells) if "widgets.DataPicker" in c.source)
@@ -217,11 +226,12 @@ def work_through(stem: str, folder: Path) -> tuple[list, list]:
 
 
 @pytest.fixture(scope="module")
-def worked_through(tmp_path_factory):
+def worked_through(tmp_path_factory, checkpoint):
     """Every notebook, two at a time: its folder, and its cells as a future."""
     place = tmp_path_factory.mktemp("again")
+    others = [str(checkpoint(family)) for family in ("roberta", "gpt2")]
     with ThreadPoolExecutor(2) as pool:
-        yield {s: (place / s, pool.submit(work_through, s, place / s)) for s in STEMS}
+        yield {s: (place / s, pool.submit(work_through, s, place / s, others)) for s in STEMS}
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -238,6 +248,14 @@ def test_every_notebook_runs_on_a_file_and_again_on_another(worked_through, stem
               for run in runs.list_runs(folder / "runs") if run.name == "majority"]  # fmt: skip
     # Notebook 05 needs domains: without them it goes on with the bundled reviews, and says so.
     assert sorted(set(counts)) == [2 if stem.startswith("05") else 3, 20]
+
+
+def test_other_encoders_and_decoders_run_from_a_folder(worked_through, checkpoint):
+    """A gap is filled by RoBERTa, a text continued by GPT-2."""
+    _, cells = worked_through[verdicts.NOTEBOOK]
+    lines = "".join(map(printed, cells.result()[0])).splitlines()
+    for family, text in (("roberta", "The film was <mask>."), ("gpt2", "The film was")):
+        assert any(line.startswith(f"{checkpoint(family)}: {text} -> [") for line in lines)
 
 
 def test_a_hundred_and_fifty_classes_go_through_every_notebook(tmp_path):
