@@ -15,6 +15,7 @@ import yaml
 from latex2mathml.converter import convert
 from packaging.requirements import Requirement
 
+from workbench.models import settings_of
 from workbench.runs import report
 
 ROOT = Path(__file__).parent.parent
@@ -284,6 +285,20 @@ def test_every_formula_and_picture_is_shown_without_a_network(path):
             assert not re.search(r"\\\(|\\\[|<img|<svg", cell.source), cell.source[:80]
             for name in re.findall(r"!\[.*?\]\((.*?)\)", cell.source):
                 assert name.removeprefix("attachment:") in cell.get("attachments", {}), name
+
+
+def test_off_is_every_switch_of_a_network_in_notebook_03():
+    """A setting that the networks get is a switch, to be turned off there, or is listed here."""
+    no_switches = {
+        "vectors", "size", "hidden", "min_count", "epochs", "learning_rate", "batch_size",
+        "max_length", "optimizer", "precision", "checkpoints", "report_to", "seed",
+    }  # fmt: skip
+    (cell,) = [c for c in nbformat.read(NOTEBOOKS[2], 4).cells if "\nOFF = {" in c.source]
+    (off,) = (ast.literal_eval(node.value) for node in ast.parse(cell.source).body
+              if isinstance(node, ast.Assign) and node.targets[0].id == "OFF")  # fmt: skip
+    assert {*settings_of("cnn")} - no_switches == {*off}
+    assert off.pop("schedule") == "constant"
+    assert not any(off.values())
 
 
 def test_predicting_and_encoding_do_not_load_the_trainer():

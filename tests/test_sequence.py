@@ -15,6 +15,7 @@ from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
 
 from benchmarks import verdicts
+from tests import outputs
 from workbench import runs
 from workbench.runs import notebooks
 from workbench.runs.report import write_html
@@ -99,6 +100,11 @@ def test_the_verdicts_of_notebook_04_are_those_of_its_numbers(report):
     assert verdicts.contradictions(verdicts.printed(executed)) == []
 
 
+@pytest.mark.parametrize("check", outputs.CHECKS, ids=lambda check: check.__name__)
+def test_what_is_printed_follows_from_the_numbers(report, check):
+    check(report[0])
+
+
 def test_charts_are_there_and_hold_data(executed):
     charts = [o["data"][CHART] for c in executed.cells for o in c.get("outputs", [])
               if CHART in o.get("data", {})]  # fmt: skip
@@ -152,8 +158,12 @@ def test_same_seed_same_numbers(report, tmp_path):
     ],
 )
 def test_public_corpora_go_through(real_data, tmp_path, source, chosen):
-    results = execute(tmp_path / "out", *chosen, "--data", str(real_data / source), "--jobs", "2")
+    large = ["-p", "LARGE_TEXT", str(real_data / "wikitext2")] if "02" in chosen else []
+    data = ["--data", str(real_data / source)]
+    results = execute(tmp_path / "out", *chosen, *data, *large, "--jobs", "2")
     assert len(results["notebooks"]) == len(chosen)
+    if large:
+        assert "word2vec, wikitext2" in outputs.printed(tmp_path / "out", "02_word2vec")
 
 
 def own_file(folder: Path) -> Path:

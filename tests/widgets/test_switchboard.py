@@ -18,8 +18,8 @@ NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_perceptron.ipynb"
 CHART = "application/vnd.plotly.v1+json"
 DEEP = {"depth": 8, "activation": "sigmoid", "optimiser": "sgd"}
 TAUGHT = (
-    "build_network", "train_epoch", "measure", "train_network", "STARTS", "OPTIMISERS", "ROW",
-    "SHAPE",
+    "build_network", "train_epoch", "measure", "prepare", "train_network", "STARTS", "OPTIMISERS",
+    "ROW", "SHAPE",
 )  # fmt: skip
 
 
