@@ -3,6 +3,7 @@
 import os
 import random
 import warnings
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -195,6 +196,47 @@ def test_the_sentence_names_the_row():
         checks.check_texts_and_labels(list("abcde"), [1, None, None, np.nan, 0])
     with pytest.raises(UserError, match="got str: put a single one in a list"):
         checks.check_texts("good")
+
+
+# --- numbers among the settings -------------------------------------------------------------------
+
+
+NUMBERS = st.one_of(
+    st.integers(-(2**40), 2**40), st.floats(), st.booleans(), st.just("3"), st.just([1]),
+    st.sampled_from(np.array([-1, 0, 1, 3])), st.floats(-2, 2),
+)  # fmt: skip
+
+
+@given(st.sampled_from(sorted(checks.RANGES)), NUMBERS)
+def test_a_number_makes_sense_or_is_refused_in_a_sentence(name, value):
+    known = checks.RANGES[name]
+    try:
+        checks.check_numbers({"strategy": -1, "size": None, name: value})
+    except UserError as error:
+        assert str(error) == f"{name} must be {known}, not {value!r:.40}."
+        return
+    assert not isinstance(value, bool | str | list)
+    assert known.low <= value <= known.high
+    assert np.isfinite(value)
+    assert not (known.above and value == known.low)
+    assert not (known.whole and value != round(value))
+
+
+def test_every_number_of_every_model_has_its_range():
+    for name in models.names():
+        for setting, parameter in models.settings_of(name).items():
+            kinds = get_args(parameter.annotation) or (parameter.annotation,)
+            if {int, float} & set(kinds):
+                assert setting in checks.RANGES, f"{setting} of {name}"
+                checks.check_numbers({setting: parameter.default})
+
+
+def test_every_model_refuses_numbers_that_make_no_sense(model):
+    numbers = [n for n in models.describe(model) if n in checks.RANGES]
+    for setting in numbers:
+        built_with = models.describe(model) | {setting: -1}
+        with pytest.raises(UserError, match=f"^{setting} must be a .*number .*, not -1"):
+            fit(models.build(built_with.pop("model"), **built_with))
 
 
 VALUES = st.one_of(

@@ -46,6 +46,7 @@ class Coral(checks.RawTextClassifierMixin, BaseEstimator):
 
     def fit(self, texts: Sequence[str], labels: Sequence, unlabeled: Sequence[str] = ()):
         """Align the source's vectors with those of `unlabeled`, then fit logistic regression."""
+        checks.check_numbers(self.get_params(deep=False))
         texts, labels = checks.check_texts_and_labels(texts, labels)
         unlabeled = _require(unlabeled, "coral")
         with checks.unchanged_on_error(self):

@@ -3,9 +3,12 @@
 The rules and most of the messages are scikit-learn's; they are given as a `UserError`.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
+from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,54 @@ from sklearn.utils.validation import check_is_fitted
 
 from workbench.errors import UserError
 from workbench.models import saving
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that make sense for a setting."""
+
+    low: float = 0
+    high: float = math.inf
+    whole: bool = False
+    above: bool = False  # whether `low` itself is excluded
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, Real) or isinstance(value, bool):
+            return False
+        inside = self.low < value < math.inf if self.above else self.low <= value < math.inf
+        return inside and value <= self.high and not (self.whole and value % 1)
+
+    def __str__(self) -> str:
+        least = f"above {self.low:g}" if self.above else f"of at least {self.low:g}"
+        most = f" and at most {self.high:.10g}" if self.high < math.inf else ""
+        return f"a {'whole ' if self.whole else ''}number {least}{most}"
+
+
+_POSITIVE, _NATURAL, _COUNT = Range(above=True), Range(0, whole=True), Range(1, whole=True)
+_SHARE = Range(0, 1)
+RANGES = {
+    "epochs": Range(0, 10_000, above=True), "pretraining_epochs": Range(0, 10_000, above=True),
+    "learning_rate": _POSITIVE, "pretraining_rate": _POSITIVE,
+    "batch_size": _COUNT, "max_length": Range(1, 2**15, whole=True), "patience": _COUNT,
+    "seed": Range(0, 2**32 - 1, whole=True), "warmup": _SHARE, "mask": Range(0, 1, above=True),
+    "dropout": Range(0, 0.99), "label_smoothing": Range(0, 0.99), "weight_decay": Range(),
+    "l1": Range(), "max_grad_norm": _POSITIVE, "layer_decay": Range(0, 1, above=True),
+    "reinit_layers": _NATURAL, "frozen_layers": _NATURAL, "lora_rank": _COUNT, "size": _COUNT,
+    "hidden": _COUNT, "min_count": _COUNT, "trees": _COUNT, "C": _POSITIVE, "alpha": Range(),
+    "regularization": _SHARE,
+}  # fmt: skip
+
+
+def check_numbers(settings: Mapping[str, object]) -> None:
+    """Refuse settings that are no number of their `Range`; None leaves one to the model.
+
+    Raises
+    ------
+    UserError : with the first of them, and what it may be.
+    """
+    for name, value in settings.items():
+        if name in RANGES and value is not None and value not in RANGES[name]:
+            raise UserError(f"{name} must be {RANGES[name]}, not {value!r:.40}.")
 
 
 class RawTextClassifierMixin(ClassifierMixin):

@@ -35,6 +35,7 @@ class TextPipeline(checks.RawTextClassifierMixin, pipeline.Pipeline):
 
     def fit(self, texts, labels, **parameters):
         """Fit new copies of all steps."""
+        checks.check_numbers(self.built_with)
         texts, labels = checks.check_texts_and_labels(texts, labels)
         checks.check_classes(labels)
         if len(self.steps) > 1 and not any(map(text.tokenize, texts)):

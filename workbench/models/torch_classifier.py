@@ -85,6 +85,7 @@ class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
         UserError : texts, labels or a setting cannot be used, there is one class only, the encoder
             is not here, or the loss is no longer finite.
         """
+        checks.check_numbers(self.get_params(deep=False))
         self._check()
         if self.patience is not None and validation is None:
             raise UserError("Early stopping (patience) needs validation=(texts, labels).")
