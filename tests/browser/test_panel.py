@@ -134,6 +134,7 @@ def test_the_curve_is_still_there_after_closing_and_reopening(lab):
     lab.messages.clear()
     again = notebook.reopened()
     again.wait_for(lambda: again.points(1) == 40)
+    again.wait_for(lambda: "Trained in" in again.text(1))
     assert "Error displaying widget" not in again.text(1)
     # What JupyterLab says of a widget whose kernel is gone is not ours to change.
     lab.messages[:] = [m for m in lab.messages if "widget" not in m.lower()]

@@ -369,12 +369,12 @@ def test_a_view_that_fails_says_so_and_shows_the_next_choice(shown, names, monke
     other = Seen(it)
     calls = iter([ZeroDivisionError("comparing")])
 
-    def fail_once(*args, compare=browser_view.comparison_html):
+    def fail_once(*args, compare=browser_view.pair):
         if error := next(calls, None):
             raise error
         return compare(*args)
 
-    monkeypatch.setattr(browser_view, "comparison_html", fail_once)
+    monkeypatch.setattr(browser_view, "pair", fail_once)
     it.value = [names["best"], names["poor"]]
     assert "ZeroDivisionError: comparing" in view.status.value
     assert "A: best" in other.compared.value

@@ -9,10 +9,10 @@ import pytest
 
 from tests.widgets.helpers import controls, said
 from workbench import data
+from workbench.data import sources
 from workbench.errors import UserError
 from workbench.widgets import data_view
-from workbench.widgets.data_picker import DataPicker
-from workbench.widgets.dropzone import write_upload
+from workbench.widgets.data_picker import DataPicker, write_upload
 
 
 def write(path: Path, header: str = "text,label", rows: int = 40) -> str:
@@ -41,6 +41,25 @@ def test_what_is_seen_is_not_read_again(tmp_path, counted):
     write(tmp_path / "own.csv", rows=60)
     assert sum(map(len, picker.load().values())) == 60
     assert counted == [source] * 2
+
+
+def test_for_one_change_a_file_is_read_once_and_its_frames_are_made_once(tmp_path, monkeypatch):
+    read, made, tables, frame = [], [], sources.read_tables, data.frame
+    monkeypatch.setattr(sources, "read_tables", lambda *a: read.append(a[0]) or tables(*a))
+    monkeypatch.setattr(data, "frame", lambda part: made.append(len(part)) or frame(part))
+    source, picker = write(tmp_path / "own.csv"), DataPicker()
+    picker.view()
+    second = picker.view()
+    del read[:], made[:]
+    picker.choose(source=source)
+    assert (read, sum(made), len(made)) == ([source], 40, 3)
+    assert picker.load() is picker.dataset
+    assert [name for _, name in controls(second)["Text column"].options] == ["", "text", "label"]
+    odd = write(tmp_path / "odd.csv", "was,wie")
+    with pytest.raises(UserError, match="No text column"):
+        picker.choose(source=odd)
+    assert "The first rows of" in said(second)
+    assert (read, len(made)) == ([source, odd], 3)
 
 
 def test_it_loads_what_data_load_loads(tmp_path):

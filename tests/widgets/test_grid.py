@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.models.test_encoder_classifier import LABELS, TEXTS
+from tests.widgets.helpers import controls
 from workbench import runs
 from workbench.errors import UserError
 from workbench.widgets import ModelPicker, TrainingGrid, base
@@ -69,6 +70,19 @@ def test_stop_ends_the_one_that_runs_and_those_to_come():
     assert len(grid.value) == 1
     assert "Stopped" in grid.table().loc[1, "ended"]
     assert len(grid.panel.attempts) == 1
+
+
+def test_train_again_trains_with_all_settings_again(monkeypatch):
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
+    grid = TrainingGrid(RATES, TABLE)
+    grid.run()
+    first = grid.value
+    controls(grid.panel.view())["Train again"].click()
+    assert grid.start() is grid, "what is under way is not begun again"
+    grid.join(20)
+    assert [each.settings["learning_rate"] for each in grid.value] == [1e-3, 1e-5]
+    assert not set(grid.value) & set(first)
+    assert len(grid.panel.attempts) == 4
 
 
 def test_an_interrupted_cell_stops_the_grid(monkeypatch):

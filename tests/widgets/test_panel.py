@@ -144,7 +144,7 @@ def test_the_curve_grows_and_stop_and_train_are_buttons(shown, monkeypatch):
     watched.stop()
     assert not watched.running(), "a stop after the end does nothing"
     metric.value = "macro_f1"
-    assert watched.metric == "macro_f1"
+    assert watched.curve.metric == "macro_f1"
     watched._make.steps = 5
     train.click()
     wait(lambda: watched.model is not None)
@@ -353,6 +353,24 @@ def test_a_panel_is_shown_again_after_its_view_was_closed(shown, cell):
     assert watched.view() is not box
     watched.run()
     wait(lambda: "Trained" in watched.view().children[1].value)
+
+
+def test_what_stands_for_the_panel_without_its_kernel_ends_with_its_last_words(
+    shown, cell, monkeypatch
+):
+    monkeypatch.setattr(base, "KEEP_SECONDS", 0.01)
+    watched = TrainingPanel(models.build("naive-bayes"), TABLE, TABLE[:40])
+    cell("one")
+    watched._ipython_display_()
+    watched.run()
+    words = base.escape(watched.attempts[-1].outcome)
+    assert "95% interval" in words
+
+    def kept():
+        return [b["text/html"] for _, b in shown if "workbench-still" in str(b)]
+
+    wait(lambda: "Trained in" in kept()[-1] and words in kept()[-1])
+    assert kept()[-1].count("<div") == 1, "the chart is an output of its own"
 
 
 def test_two_trainings_never_overlap_though_the_first_ignores_stop(shown):

@@ -165,6 +165,7 @@ def test_still_has_curves_boundary_reading_and_table(taught):
     traces = bundle[CHART]["data"]
     assert [t["type"] for t in traces] == ["heatmap", "scatter", "scatter", "scatter", "scatter"]
     assert {"training", "validation"} <= {t.get("name") for t in traces}
+    assert {t["xaxis"] for t in traces} == {"x", "x2"}
     for piece in ("Learned: ", "<details>", "gradient", "first layer"):
         assert piece in bundle["text/html"]
     assert "Learned: " in bundle["text/plain"]
@@ -194,8 +195,8 @@ def test_turning_a_switch_draws_the_new_curve_over_a_ghost():
     assert board.value["learning_rate"] == 0.3
     (output,) = chart.outputs
     lines = {t["name"]: list(t["y"]) for t in output["data"][CHART]["data"] if "name" in t}
-    assert lines["training"] == [0.3, 0.15]
-    assert lines["before: training"] == [0.1, 0.05]
+    assert lines["now: training"] == pytest.approx([0.3, 0.15])
+    assert lines["before"] == pytest.approx([0.1, 0.05])
     assert "before: learning rate 0.1" in status.value
     assert "0.15" in data.value
 

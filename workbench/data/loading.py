@@ -22,6 +22,7 @@ def load(
     label_names: Mapping[str, str] | None = None,
     requires: Sequence[str] = (),
     seed: int = 0,
+    tables: list[pd.DataFrame] | None = None,
 ):
     """Read a labelled corpus into a `datasets.DatasetDict`.
 
@@ -38,6 +39,7 @@ def load(
     requires : columns the caller cannot do without, such as ``("domain",)``. A source that lacks
         one gives way, with a `DataWarning`, to the bundled reviews.
     seed : decides the splits where the source has none.
+    tables : what `sources.read_tables` gives for the source, where it has been read before.
 
     Returns
     -------
@@ -50,7 +52,8 @@ def load(
     UserError : one sentence on what is wrong with the source.
     """
     name = f"'{source}'"
-    tables = sources.read_tables(source, (text_column, label_column))
+    if tables is None:
+        tables = sources.read_tables(source, (text_column, label_column))
     table = columns.name_columns(tables, text_column, label_column, name)
     missing = [column for column in requires if column not in table.columns]
     if missing:
@@ -128,13 +131,16 @@ def digest(table: pd.DataFrame) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def summary(**splits: pd.DataFrame) -> pd.DataFrame:
-    """Rows, classes, words a text and repeated texts of each split, one row a split."""
+def summary(counted: int | None = None, **splits: pd.DataFrame) -> pd.DataFrame:
+    """Rows, classes, words a text and repeated texts of each split, one row a split.
+
+    Words are counted in a sample of at most `counted` texts of each.
+    """
     from workbench.data import text
 
     rows = {}
     for name, table in splits.items():
-        words = table["text"].map(lambda t: len(text.tokenize(t)))
+        words = sample(table, counted)["text"].map(lambda t: len(text.tokenize(t)))
         rows[name] = {
             "rows": len(table),
             **{str(k): v for k, v in table["label"].value_counts().sort_index().items()},

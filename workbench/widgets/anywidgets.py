@@ -1,5 +1,7 @@
 """The two widgets of our own, with their JavaScript: imported only where one is shown."""
 
+from collections.abc import Callable
+
 import anywidget
 from traitlets import Int, Unicode
 
@@ -57,6 +59,9 @@ export default { render };
 class DropZone(anywidget.AnyWidget):
     """A button that chooses a file and a place to drop one; the file comes in pieces.
 
+    `receive` is called with its name, its size in bytes and its bytes. Of a file of more bytes than
+    `largest` only the name and the size come.
+
     ipywidgets' own upload button takes no dropped file, and sends a file as one message:
     JupyterLab's server closes the connection on more than 10 MiB (tornado's
     ``websocket_max_message_size``). Here the next piece is sent when the last has arrived.
@@ -101,3 +106,18 @@ export default { render };
     label = Unicode().tag(sync=True)
     accept = Unicode().tag(sync=True)
     largest = Int().tag(sync=True)
+
+    def __init__(self, receive: Callable[[str, int, bytes], None], **traits) -> None:
+        super().__init__(**traits)
+        self._receive, self._pieces = receive, bytearray()
+        self.on_msg(self._collect)
+
+    def _collect(self, _, message: dict, buffers: list) -> None:
+        if message["at"] == 0:
+            self._pieces.clear()
+        self._pieces.extend(buffers[0])
+        self.send({"arrived": len(self._pieces)})
+        if message["last"]:
+            content = bytes(self._pieces)
+            self._pieces.clear()
+            self._receive(message["name"], message["size"], content)

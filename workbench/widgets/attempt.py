@@ -115,7 +115,14 @@ class Attempt:
     def _finish(self, info: dict) -> None:
         self.seconds = self.elapsed()
         self.stopped = info.get("stopped", self.stop_requested.is_set())
-        self.learned, self._result = True, self._describe(info)
+        words = f"Trained in {_clock(self.seconds)}."
+        if info.get("stopped"):
+            best, done = info["kept_step"], info["steps"]
+            which = "the last step" if best == done else f"step {best}, the best on validation"
+            words = f"Stopped after {done} steps; the weights of {which} are kept."
+        elif self.stopped:
+            words = "Stopped; what was learned so far is kept."
+        self.learned, self._result = True, (words, "good")
         if self.stopped:
             self.ended.set()
 
@@ -169,15 +176,6 @@ class Attempt:
         if not self.step:
             return f"Preparing … {_clock(self.elapsed())}", "plain"
         return self._pace(texts), "plain"
-
-    def _describe(self, info: dict) -> tuple[str, str]:
-        if info.get("stopped"):
-            best, done = info["kept_step"], info["steps"]
-            which = "the last step" if best == done else f"step {best}, the best on validation"
-            return f"Stopped after {done} steps; the weights of {which} are kept.", "good"
-        if self.stopped:
-            return "Stopped; what was learned so far is kept.", "good"
-        return f"Trained in {_clock(self.elapsed())}.", "good"
 
     def _pace(self, texts: int) -> str:
         """Step, time left and speed; what came before the first report counts for none of them."""

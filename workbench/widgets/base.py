@@ -1,12 +1,14 @@
 """What every widget has in common: alive in a notebook, a still picture everywhere else."""
 
+import asyncio
 import html
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from traitlets import HasTraits
+from traitlets import HasTraits, Int
 
 from workbench.errors import UserError
 
@@ -26,6 +28,7 @@ STYLE = """<style>
 :is(.workbench-keys, .workbench-still) :is(td, th) { overflow-wrap: normal; word-break: normal }
 .workbench-keys .widget-readout { min-width: 4em }
 </style>"""
+_revisions = itertools.count(1)
 _shown: dict[str, tuple] = {}  # by the id of a cell: the message that ran it, and its views
 
 
@@ -115,14 +118,17 @@ def status_line(text: str, kind: str = "plain") -> str:
     return f'<span role="status"{edge}>{sign}{escape(text)}</span>'
 
 
-@contextmanager
-def marked(flags: list) -> Iterator[None]:
-    """`flags` is not empty inside: what changes there was not done by a person."""
-    flags.append(True)
-    try:
-        yield
-    finally:
-        flags.pop()
+def fold(summary: str, content: str) -> str:
+    """HTML behind a line that unfolds it."""
+    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
+
+
+def chart_outputs(figure: dict) -> tuple:
+    """A figure for the trait ``outputs`` of an Output widget, where it replaces the last one."""
+    from workbench.evaluation import plots
+
+    data = plots.Renderer().to_mimebundle(figure)
+    return ({"output_type": "display_data", "data": data, "metadata": {}},)
 
 
 def guarded(work: Callable, line) -> Callable:
@@ -144,7 +150,17 @@ class Shown(HasTraits):
     """A state to look at: through widgets where a person sits, as a still picture elsewhere.
 
     The state is in traits; a view observes them, and refreshes itself when they change.
+
+    Attributes
+    ----------
+    revision : goes up when something that is no trait has changed, such as an estimate that came.
     """
+
+    revision = Int(read_only=True)
+
+    def revise(self) -> None:
+        """Tell the observers that something beside the traits has changed."""
+        self.set_trait("revision", next(_revisions))
 
     def view(self):
         """A new tree of widgets onto the state; it may be thrown away at any time."""
@@ -192,3 +208,46 @@ class Shown(HasTraits):
 
 def _hidden_while_live(markup: str) -> dict:
     return {"text/html": f'{STYLE}<div class="workbench-still">{markup}</div>', "text/plain": ""}
+
+
+class Awaited(Shown):
+    """Work that begins where it is awaited or `run`; the page stays awake while the cell waits.
+
+    It is shown meanwhile where a person sits, and elsewhere when it has ended. A subclass has
+    ``start()``, which begins, unless it is under way, and returns what is waited for, such as an
+    `Attempt` with ``ended``, ``stop(at_once)`` and ``join(timeout)``; and ``result(work)``, which
+    returns what came of it, or raises what went wrong.
+    """
+
+    def __await__(self):
+        return self._show_and_wait().__await__()
+
+    def run(self):
+        """Begin and wait, where nothing can be awaited; returns the same."""
+        work = self.start()
+        with _ended_on_interrupt(work):
+            work.ended.wait()
+        return self.result(work)
+
+    async def _show_and_wait(self):
+        if live():
+            self._ipython_display_()
+        work = self.start()
+        with _ended_on_interrupt(work):
+            while not work.ended.is_set():
+                await asyncio.sleep(0.05)
+        result = self.result(work)
+        if not live():
+            self._ipython_display_()
+        return result
+
+
+@contextmanager
+def _ended_on_interrupt(work) -> Iterator[None]:
+    """An interrupted cell ends, but not by itself the thread that it waits for."""
+    try:
+        yield
+    except BaseException:
+        work.stop(at_once=True)
+        work.join(timeout=10)
+        raise

@@ -55,8 +55,7 @@ class RunBrowser(base.Shown):
         else:
             there = [run.path for run in self._given if run.path.exists()]
             found, broken = [folders.load(path) for path in there], []
-        here = {run.path.name for run in found if self._matches(run)}
-        self.value = [name for name in self.value if name in here]
+        self._select_among(found)
         self.set_trait("broken", broken)
         self.set_trait("found", found)
 
@@ -66,8 +65,7 @@ class RunBrowser(base.Shown):
             if name not in self.filters:
                 raise unknown("filter", name, self.filters)
         self.set_trait("filters", self.filters | changes)
-        here = {run.path.name for run in self.listed()}
-        self.value = [name for name in self.value if name in here]
+        self._select_among(self.found)
 
     def values(self, name: str) -> list[str]:
         """What the filter `name` can be set to."""
@@ -76,11 +74,14 @@ class RunBrowser(base.Shown):
 
     def listed(self) -> list[Run]:
         """The runs that `filters` let through, oldest first."""
-        return [run for run in self.found if self._matches(run)]
+        return [run for run in self.found if self._is_listed(run)]
 
-    def _matches(self, run: Run) -> bool:
-        found = _facets(run)
-        return all(value in ("", found[name]) for name, value in self.filters.items())
+    def _is_listed(self, run: Run) -> bool:
+        return all(wanted in ("", _facets(run)[name]) for name, wanted in self.filters.items())
+
+    def _select_among(self, found: list[Run]) -> None:
+        listed = {run.path.name for run in found if self._is_listed(run)}
+        self.value = [name for name in self.value if name in listed]
 
     def annotate(self, **changes: str) -> None:
         """Give the first selected run another ``name`` or other ``notes``."""
@@ -116,13 +117,11 @@ class RunBrowser(base.Shown):
         by_name = {run.path.name: run for run in self.found}
         return [by_name[name] for name in self.value]
 
-    def view(self):
-        return browser_view.view(self)
+    view = browser_view.view
 
     def still(self) -> dict:
-        best = browser_view.listed(self.found).sort_values(
-            "accuracy", ascending=False, kind="stable"
-        )[:MOST]
+        table = browser_view.listed(self.found)
+        best = table.sort_values("accuracy", ascending=False, kind="stable")[:MOST]
         pair, p_adjusted = self.selected(), None
         if len(pair) != 2:
             pair, p_adjusted = comparison.best_pair(self.found)
@@ -132,11 +131,11 @@ class RunBrowser(base.Shown):
         markup = browser_view.broken_html(self.broken)
         markup += tables.table(shown, caption) if len(shown) else base.status_line("No runs yet.")
         if pair:
-            markup += browser_view.pair_html(*pair, p_adjusted)
-            rows = browser_view.disagreements_or_none(*pair)
-            if rows is not None:
-                head = f"The first {min(FIRST, len(rows))} of {len(rows)} texts on which A and B "
-                markup += tables.table(rows[:FIRST], f"{head}disagree", wrap="text")
+            said, rows = browser_view.pair(*pair, p_adjusted)
+            head = (
+                f"The first {min(FIRST, len(rows))} of {len(rows)} texts on which A and B disagree"
+            )
+            markup += said + (tables.table(rows[:FIRST], head, wrap="text") if len(rows) else "")
         return {"text/html": markup, "text/plain": best.round(3).to_string(index=False)}
 
 

@@ -9,9 +9,12 @@ from workbench.errors import UserError
 from workbench.evaluation import comparison, plots
 from workbench.runs import provenance
 from workbench.runs.folders import Run
-from workbench.widgets import base, keys, tables
+from workbench.widgets import base, controls, tables
 
 SCORES = {"accuracy": "accuracy", "macro F1": "macro_f1", "loss": "loss", "n": "n"}
+COLUMNS = ["name", "notebook", "accuracy", "95% interval", "macro F1", "loss", "n", "seconds",
+           "time"]  # fmt: skip
+WHOLE = ("n", "seconds")
 TESTS = [
     "first", "second", "n", "accuracy of first", "of second", "difference", "only first right",
     "only second right", "p", "p, all pairs",
@@ -30,45 +33,32 @@ LOW_IS_GOOD = ("loss", "seconds")
 def listed(found: list[Run]) -> pd.DataFrame:
     """A row a run, by the names of their folders; what a run does not know is missing."""
     rows = [
-        {"name": run.name, "notebook": str(run.info.get("notebook") or "")}
-        | {name: run.metrics.get(key) for name, key in SCORES.items()}
-        | {"95% interval": _interval(run.metrics), "seconds": run.info.get("seconds")}
-        | {"time": str(run.info.get("time") or "").replace("T", " ")}
+        {"name": run.name, "notebook": str(run.info.get("notebook") or ""),
+         **{name: run.metrics.get(key) for name, key in SCORES.items()},
+         "95% interval": _interval(run.metrics), "seconds": run.info.get("seconds"),
+         "time": str(run.info.get("time") or "").replace("T", " ")}
         for run in found
-    ]
-    columns = ["name", "notebook", "accuracy", "95% interval", "macro F1", "loss", "n", "seconds",
-               "time"]  # fmt: skip
-    table = pd.DataFrame(rows, [run.path.name for run in found], columns)
-    for column in (*SCORES, "seconds"):
-        table[column] = pd.to_numeric(table[column], errors="coerce")
-    for column in ("n", "seconds"):
-        table[column] = table[column].round().astype("Int64")
-    return table
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, [run.path.name for run in found], COLUMNS)
+    numbers = [*SCORES, "seconds"]
+    table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
+    return table.assign(**{name: table[name].round().astype("Int64") for name in WHOLE})
 
 
-def comparison_html(a: Run, b: Run, p_adjusted: float | None = None) -> str:
-    """The scores of A and B on the rows that both predicted, their differences, and the test."""
+def pair(a: Run, b: Run, p_adjusted: float | None = None) -> tuple[str, pd.DataFrame]:
+    """All that is said of two runs but their curves, and the texts on which they differ."""
+    made = base.status_line("A and B were made with the same settings, data and versions.")
+    if len(differ := provenance.differences(a, b)):
+        made = tables.table(differ, "What A and B were made with, where it differs")
     try:
         both, scores = comparison.paired(a, b), comparison.shared_scores(a, b)
     except UserError as error:
-        return base.status_line(str(error), "bad")
+        return base.status_line(str(error), "bad") + made, pd.DataFrame()
     scores = scores.rename(columns={"macro_f1": "macro F1"})
     shown = scores.set_axis([f"A: {a.name}", f"B: {b.name}", "A − B"])
+    table = tables.table(shown, f"On the {len(both)} texts that both predicted")
     words = base.status_line(comparison.describe(both, p_adjusted))
-    return tables.table(shown, f"On the {len(both)} texts that both predicted") + words
-
-
-def pair_html(a: Run, b: Run, p_adjusted: float | None = None) -> str:
-    """All that is said of two runs but their curves and the texts on which they differ."""
-    return comparison_html(a, b, p_adjusted) + configuration_html(a, b)
-
-
-def configuration_html(a: Run, b: Run) -> str:
-    """What A and B were made with, where it differs."""
-    differ = provenance.differences(a, b)
-    if differ.empty:
-        return base.status_line("A and B were made with the same settings, data and versions.")
-    return tables.table(differ, "What A and B were made with, where it differs")
+    return table + words + made, disagreements(both)
 
 
 def tests_html(selected: list[Run]) -> str:
@@ -92,13 +82,6 @@ def disagreements(both: pd.DataFrame) -> pd.DataFrame:
     return differ.assign(who=who).set_index("id")[list(READING)].rename(columns=READING)
 
 
-def disagreements_or_none(a: Run, b: Run) -> pd.DataFrame | None:
-    try:
-        return disagreements(comparison.paired(a, b))
-    except UserError:
-        return None  # `comparison_html` has said why
-
-
 def _interval(metrics: dict) -> str:
     low, high = metrics.get("accuracy_low"), metrics.get("accuracy_high")
     return "–" if low is None or high is None else f"{low:.3f} to {high:.3f}"
@@ -115,23 +98,20 @@ def broken_html(sentences: list[str]) -> str:
 # --- curves ---------------------------------------------------------------------------------------
 
 
-def curves(selected: list[Run]):
+def curves(selected: list[Run]) -> tuple:
     """The figure of the runs that have a loss history, and its numbers; None and an empty table."""
     histories = {f"{letter(i)} {base.escape(run.name)}": run.history()
                  for i, run in enumerate(selected)}  # fmt: skip
     drawn = {name: each for name, each in histories.items() if each.column("loss")[0]}
     if not drawn:
         return None, pd.DataFrame()
-    columns = {}
-    for name, history in drawn.items():
-        for key, kind in (("loss", "training"), ("validation_loss", "validation")):
-            steps, values = history.column(key)
-            if steps:
-                column = pd.Series(values, steps).groupby(level=0).last()
-                columns[f"{unescape(name)} {kind}"] = column
     figure = plots.loss_curve(drawn).update_layout(
         legend={"orientation": "h", "y": -0.32, "yanchor": "top"}, showlegend=True
     )
+    columns = {
+        unescape(line.name): pd.Series(line.y, line.x).groupby(level=0).last()
+        for line in figure.data
+    }
     return figure, pd.DataFrame(columns).rename_axis("step")
 
 
@@ -140,11 +120,8 @@ def _show_curves(selected: list[Run], chart, numbers) -> None:
     figure, table = curves(selected)
     chart.outputs, numbers.value = (), ""
     if figure is not None:
-        # A trait, set whole: what was drawn before is replaced, from whichever thread.
-        data = plots.Renderer().to_mimebundle(figure.to_plotly_json())
-        chart.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
-        fold = f"<summary>Data of the curves</summary>{tables.table(table)}"
-        numbers.value = f"<details>{fold}</details>"
+        chart.outputs = base.chart_outputs(figure.to_plotly_json())
+        numbers.value = base.fold("Data of the curves", tables.table(table))
     elif selected:
         numbers.value = base.status_line("None of the selected runs has a curve.")
 
@@ -180,75 +157,68 @@ def view(browser):
         if set(rows) != set(runs.children[0].selected_rows):
             runs.children[0].selected_rows = rows
         _show_curves(selected, chart, numbers)
-        pair = len(selected) == 2
-        compared.value = pair_html(*selected) if pair else tests_html(selected)
-        rows = disagreements_or_none(*selected) if pair else None
-        differences.children = () if rows is None else (reader,)
-        if rows is not None:
+        both = len(selected) == 2
+        compared.value, rows = pair(*selected) if both else (tests_html(selected), ())
+        differences.children = (reader,) if len(rows) else ()
+        if len(rows):
             reader.df = rows.map(tables.number)
 
     browser.observe(base.guarded(show_runs, status), ["found", "broken", "filters"])
     browser.observe(base.guarded(show_selected, status), "value")
     show_runs()
     base.guarded(show_selected, status)()
-    parts = [bar, runs, edit, status, chart, numbers, compared, differences]
-    return keys.capture(kit.VBox(parts))
+    return controls.box(bar, runs, edit, status, chart, numbers, compared, differences)
 
 
 def _filters(browser, kit, status) -> tuple:
     """What stands above the grid, and a function that brings it up to date."""
-    again = kit.Button(description="Refresh", tooltip="Read the folder again")
-    save, choices, busy = kit.HTML(), {}, []
+    save, narrow = kit.HTML(), {"style": {"description_width": "auto"}}
+    again = controls.button("Refresh", "Read the folder again", browser.refresh, status)
+    menus = {name: kit.Dropdown(description=name.capitalize(), layout={"width": "220px"}, **narrow)
+             for name in browser.filters}  # fmt: skip
 
-    def choose(change):
-        if not busy:
-            browser.filter(**{change["owner"].description.lower(): change["new"]})
+    def state():
+        menu = {name: [("all", ""), *((v, v) for v in browser.values(name))] for name in menus}
+        return browser.filters, menu
 
     def show():
-        with base.marked(busy):
-            for name, choice in choices.items():
-                known = (("all", ""), *((value, value) for value in browser.values(name)))
-                if choice.options != known:  # setting them chooses the first for a moment
-                    choice.options = known
-                choice.value = browser.filters[name]
+        show_menus()
         table = listed(browser.listed()).rename_axis("run").reset_index()
         save.value = tables.csv_link(table, "runs.csv", "Save the list as CSV")
 
-    for name in browser.filters:
-        choices[name] = kit.Dropdown(description=name.capitalize(), layout={"width": "220px"},
-                                     style={"description_width": "auto"})  # fmt: skip
-        choices[name].observe(base.guarded(choose, status), "value")
-    again.on_click(base.guarded(lambda _: browser.refresh(), status))
-    row = kit.HBox([again, *choices.values(), save], layout={"flex_flow": "row wrap"})
-    return row, show
+    show_menus = controls.bind(
+        menus, state, lambda name, value: browser.filter(**{name: value}), status
+    )
+    return controls.row(again, *menus.values(), save), show
 
 
 def _editor(browser, kit, status) -> tuple:
     """Name and notes of the first selected run, delete and undo; and a function as above."""
-    texts = {"name": kit.Text(description="Name", continuous_update=False),
-             "notes": kit.Text(description="Notes", continuous_update=False)}  # fmt: skip
-    delete = kit.Button(icon="trash", tooltip="Delete the selected runs; this can be undone")
-    undo, busy = kit.Button(icon="undo", tooltip="Bring back what was deleted last"), []
+    fields = {name: kit.Text(description=name.capitalize(), continuous_update=False)
+              for name in ("name", "notes")}  # fmt: skip
+    tip = "Delete the selected runs; this can be undone"
+    delete = controls.button("Delete", tip, browser.delete, status, icon="trash")
+    tip = "Bring back what was deleted last"
+    undo = controls.button("Undo delete", tip, browser.undo, status, icon="undo")
 
-    def edit(change):
-        if not busy:
-            browser.annotate(**{change["owner"].description.lower(): change["new"]})
+    def state():
+        info = {"name": "", "notes": ""}
+        for first in browser.selected()[:1]:
+            info |= first.info
+        return {name: str(info[name]) for name in fields}, {}
 
     def show():
-        first, selected = next(iter(browser.selected()), None), len(browser.value)
-        with base.marked(busy):
-            for name, text in texts.items():
-                text.disabled = first is None
-                text.value = str(({"notes": ""} | first.info)[name]) if first else ""
+        show_fields()
+        selected = len(browser.value)
+        for field in fields.values():
+            field.disabled = not selected
         delete.description, delete.disabled = f"Delete {selected or ''}".strip(), not selected
-        undo.description, undo.disabled = "Undo delete", not browser.deleted()
+        undo.disabled = not browser.deleted()
 
-    for text in texts.values():
-        text.observe(base.guarded(edit, status), "value")
-    delete.on_click(base.guarded(lambda _: browser.delete(), status))
-    undo.on_click(base.guarded(lambda _: browser.undo(), status))
-    row = kit.HBox([*texts.values(), delete, undo], layout={"flex_flow": "row wrap"})
-    return row, show
+    show_fields = controls.bind(
+        fields, state, lambda name, value: browser.annotate(**{name: value}), status
+    )
+    return controls.row(*fields.values(), delete, undo), show
 
 
 def _select(browser, rows: list[int]) -> None:

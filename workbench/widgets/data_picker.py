@@ -1,5 +1,6 @@
 """Which texts, from where, and which of their columns."""
 
+import re
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,6 @@ from workbench import data, errors
 from workbench.data import headers, sources
 from workbench.errors import UserError
 from workbench.widgets import base, data_view
-from workbench.widgets.dropzone import write_upload
 from workbench.widgets.pickers import CopiedDict, Picker
 
 
@@ -32,6 +32,7 @@ class DataPicker(Picker):
         stays, so that they can be named; any other that cannot be read is forgotten.
     problem : why the last choice could not be read, in a sentence; empty if it could.
     dataset : what was read last, a `datasets.DatasetDict`; None before.
+    frames : its splits as data frames, by their names.
     notes : what `data.load` mended or left out of it, a list of sentences.
     """
 
@@ -51,8 +52,9 @@ class DataPicker(Picker):
         self.seed, self.requires = seed, tuple(requires)
         self.keep_choice(self.requires)
         self.set_trait("requested", self.value)
+        self.frames: dict[str, pd.DataFrame] = {}
         self._cached: tuple = (None, None, [])
-        self._first_rows: tuple = (None, pd.DataFrame())
+        self._first_rows: dict[str, pd.DataFrame] = {}  # by source
         self._one_at_a_time = threading.RLock()
 
     def load(self):
@@ -87,7 +89,8 @@ class DataPicker(Picker):
             try:
                 content = self._read(request)
             except UserError:
-                pending = not request["label_names"] and not self.first_rows(request).empty
+                was_read = not self.first_rows(request["source"]).empty
+                pending = was_read and not request["label_names"]
                 self.set_trait("requested", request if pending else self.value)
                 raise
             self.set_trait("value", request)
@@ -119,20 +122,11 @@ class DataPicker(Picker):
         with self._keeping_problem():
             self.choose(source=write_upload(name, size, content).as_posix())
 
-    def first_rows(self, request: dict) -> pd.DataFrame:
-        """The first rows of a source with all its columns; empty where it cannot be read."""
-        named = [request[role] for role in ("text_column", "label_column")]
-        asked = [column for column in named if column.startswith("column ")]
-        key = (request["source"], asked, _file_stamps(request["source"]))
-        if self._first_rows[0] != key:
-            rows = pd.DataFrame()
-            with suppress(UserError), errors.taking_notes():
-                rows = sources.read(request["source"], asked).head(data_view.SHOWN)
-            self._first_rows = (key, rows)
-        return self._first_rows[1]
+    def first_rows(self, source: str) -> pd.DataFrame:
+        """The first rows of a chosen source with all its columns; empty where it has none."""
+        return self._first_rows.get(source, pd.DataFrame())
 
-    def view(self):
-        return data_view.view(self)
+    view = data_view.view
 
     def still(self) -> dict:
         with self._one_at_a_time:
@@ -159,16 +153,60 @@ class DataPicker(Picker):
 
     def _read(self, choice: dict) -> tuple:
         """The data set and the notes on it; the last choice is read again when a file changed."""
-        stamp = (*choice.values(), _file_stamps(choice["source"]))
+        source, asked = choice["source"], (choice["text_column"], choice["label_column"])
+        stamp = (*choice.values(), _file_stamps(source))
         if stamp != self._cached[0]:
+            self._first_rows.pop(source, None)
             with errors.taking_notes() as notes:
-                dataset = data.load(**choice, requires=self.requires, seed=self.seed)
+                tables = sources.read_tables(source, asked)
+                heads = [table.head(data_view.SHOWN) for table in tables]
+                # A copy: a slice would keep the whole file in memory.
+                self._first_rows[source] = pd.concat(heads).head(data_view.SHOWN).copy()
+                more = {"requires": self.requires, "seed": self.seed, "tables": tables}
+                dataset = data.load(**choice, **more)
             self._cached = (stamp, dataset, notes)
         return self._cached[1:]
 
     def _show(self, dataset, notes: list[str]) -> None:
+        if dataset is not self.dataset:
+            self.frames = {name: data.frame(part) for name, part in dataset.items()}
         self.set_trait("notes", notes)
         self.set_trait("dataset", dataset)
+
+
+def write_upload(name: str, size: int, content: bytes, folder: str | Path = "uploads") -> Path:
+    """Write an uploaded file, whole or not at all, under a name made safe.
+
+    `size` is that of the file in bytes; of one that is too large no `content` was sent.
+
+    Raises
+    ------
+    UserError : it is too large, of no kind that can be read, or cannot be written.
+    """
+    safe = re.sub(r"[^\w.-]+", "-", re.split(r"[/\\]", name)[-1]).strip("-.")
+    path = Path(folder) / f"{Path(safe).stem[:80]}{Path(safe).suffix}"
+    if path.suffix.lower() not in sources.SUFFIXES:
+        raise UserError(f"'{name}' cannot be read: give a file in {', '.join(sources.SUFFIXES)}.")
+    if size > data_view.LARGEST:
+        raise UserError(
+            f"'{name}' has {size / 2**20:.0f} MB; {data_view.LARGEST // 2**20} MB can be uploaded "
+            "here: put it beside the notebook and type its name."
+        )
+    if len(content) != size:
+        raise UserError(f"'{name}' did not arrive whole: upload it again.")
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise UserError(
+            f"'{name}' cannot be written into '{folder}' ({error.strerror or error}): free some "
+            "space there, or type the path of the file."
+        ) from error
+    return path
 
 
 def _file_stamps(source: str) -> tuple:

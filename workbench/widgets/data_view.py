@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +12,7 @@ import pandas as pd
 from workbench import data, models
 from workbench.data import sources, text
 from workbench.data.headers import text_and_label
-from workbench.widgets import base, keys
-from workbench.widgets.dropzone import drop_zone
+from workbench.widgets import base, controls
 from workbench.widgets.tables import table
 
 SHOWN, LONGEST, CLASSES = 5, 160, 30
@@ -21,49 +21,51 @@ ENGLISH = 0.25  # share of function words in an English text; other languages sp
 NEARLY_ALL = 0.95  # of the rows
 INFERRED, UPLOAD = "(inferred from its name)", "Choose a file, or drop one here"
 FIRST_LINE, RENAME = "The first line is a row, not names", "Rename classes"
+LARGEST = 200 * 2**20  # bytes of an uploaded file
 WITH_HEADER = (".csv", ".tsv", ".xlsx")
 
 
 def view(picker):
     """Where the data comes from, its columns and classes, and what is in it."""
-    w = base.toolkit()
-    status, shown = w.HTML(), w.HTML()
-    busy = []  # the controls are being set to the state: their changes are no choices
+    from workbench.widgets.anywidgets import DropZone
 
-    def begin(work):
+    kit = base.toolkit()
+    status, shown = kit.HTML(), kit.HTML()
+
+    def begin(work, *arguments, **more):
         def attempt():
             with suppress(Exception):  # the picker keeps it as its `problem`
-                work()
+                work(*arguments, **more)
 
         status.value = base.status_line("Reading …")
         picker.begin(attempt)
 
-    def choose(**changes):
-        if not busy:
-            begin(lambda: picker.choose(**changes))
+    def change(name, value):
+        if name == "first line":
+            begin(picker.take_first_line, value)
+        elif name != "other":
+            begin(picker.choose, **{name: value})
+        elif value.strip():
+            begin(picker.choose, source=value.strip())
 
-    def show(*_):
-        with base.marked(busy):
-            _show_state(picker, controls)
-            _show_names(picker, names, choose)
+    def show(_=None):
+        show_state()
+        show_names()
+        with_header = picker.requested["source"].lower().endswith(WITH_HEADER)
+        first_line.layout.display = "" if with_header else "none"
         status.value, shown.value = report(picker), content(picker)
 
-    controls = source, other, first_line, *columns = _controls(w)
-    names = w.Accordion([w.VBox()], titles=[RENAME], layout={"width": "fit-content"})
-    source.observe(lambda change: choose(source=change["new"]), names="value")
-    other.observe(lambda c: c["new"].strip() and choose(source=c["new"].strip()), names="value")
-    first_line.observe(
-        lambda c: busy or begin(lambda: picker.take_first_line(c["new"])), names="value"
-    )
-    for role, control in zip(("text_column", "label_column"), columns, strict=True):
-        control.observe(lambda change, role=role: choose(**{role: change["new"]}), names="value")
-    upload = drop_zone(UPLOAD, lambda *file: begin(lambda: picker.upload(*file)))
+    fields = _fields(kit)
+    source, other, first_line, *columns = fields.values()
+    show_state = controls.bind(fields, lambda: _state(picker), change, status)
+    names, show_names = _names_fold(picker, partial(begin, picker.choose), status)
+    accept = ",".join(sources.SUFFIXES)
+    zone = DropZone(partial(begin, picker.upload), label=UPLOAD, accept=accept, largest=LARGEST)
     picker.observe(base.guarded(show, status), names="revision")
     with suppress(Exception):
         picker.choose()
-    rows = [w.HBox(row, layout={"flex_flow": "row wrap"})
-            for row in ((source, other), (*columns, first_line))]  # fmt: skip
-    return keys.capture(w.VBox([rows[0], upload, status, rows[1], names, shown]))
+    top, below = controls.row(source, other), controls.row(*columns, first_line)
+    return controls.box(top, zone, status, below, names, shown)
 
 
 def report(picker) -> str:
@@ -76,7 +78,7 @@ def report(picker) -> str:
     elif picker.dataset is None:
         return ""
     else:
-        tables = _frames(picker.dataset)
+        tables = picker.frames
         train = tables["train"].attrs
         rows = f"Read: {sum(map(len, tables.values())):,} of {train['rows_read']:,} rows."
         doubts = concerns(tables)
@@ -93,7 +95,7 @@ def concerns(tables: dict[str, pd.DataFrame]) -> list[str]:
     if len(everything) < 0.5 * (rows := tables["train"].attrs["rows_read"]):
         left_out = 1 - len(everything) / rows
         found.append(f"{left_out:.0%} of the rows are left out: see the notes below for why.")
-    shares = classes(_labelled(tables))["share"]
+    shares = classes(tables)["share"]
     if shares.iloc[0] >= NEARLY_ALL:
         found.append(
             f"{shares.iloc[0]:.1%} of the rows are of the class '{shares.index[0]}', so always "
@@ -113,18 +115,18 @@ def content(picker) -> str:
     Of a source that waits for its columns to be named, its first rows.
     """
     if picker.requested != picker.value:
-        rows = picker.first_rows(picker.requested).map(lambda cell: _cut(str(cell)))
+        rows = picker.first_rows(picker.requested["source"]).map(lambda cell: _cut(str(cell)))
         caption = f"The first rows of {picker.requested['source']}"
         return table(rows, caption, wrap=text_and_label(rows)[0])
     if picker.dataset is None:
         return ""
-    tables = _frames(picker.dataset)
+    tables = picker.frames
     remarks = [language(pd.concat(tables.values())), *picker.notes]
     items = "".join(f"<li>{base.escape(each)}</li>" for each in remarks)
     name = Path(tables["train"].attrs["source"]).name
     return (
         table(sizes(tables), f"{name}: rows, words and repeats")
-        + _bars(classes(_labelled(tables)))
+        + _bars(classes(tables))
         + f'<ul style="line-height:1.4">{items}</ul>'
         + table(preview(tables["train"]), "Some training rows", wrap="text")
     )
@@ -132,17 +134,14 @@ def content(picker) -> str:
 
 def sizes(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Rows and repeated texts of each split, and the words of a text, counted in a sample."""
-    some = {name: data.sample(part, SAMPLE) for name, part in tables.items()}
-    counted = data.summary(**some)[["words (median)", "words (95%)"]]
-    counted.insert(0, "rows", [len(part) for part in tables.values()])
-    repeated = [int(part["text"].duplicated().sum()) for part in tables.values()]
-    return counted.assign(**{"repeated texts": repeated})
+    shown = ["rows", "words (median)", "words (95%)", "repeated texts"]
+    return data.summary(SAMPLE, **tables)[shown]
 
 
-def classes(labelled: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def classes(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Rows of each class in each split and its share of all, the most frequent first."""
-    counts = pd.DataFrame({name: part["label"].value_counts() for name, part in labelled.items()})
-    counts = counts.fillna(0).astype(int)
+    counts = pd.DataFrame({name: part["label"].value_counts() for name, part in tables.items()
+                           if name != "unlabeled"}).fillna(0).astype(int)  # fmt: skip
     counts["share"] = counts.sum(axis=1) / counts.to_numpy().sum()
     return counts.sort_values("share", ascending=False, kind="stable")
 
@@ -190,75 +189,75 @@ def _cut(cell: str) -> str:
     return cell if len(cell) <= LONGEST else f"{cell[:LONGEST]}…"
 
 
-def _frames(dataset) -> dict[str, pd.DataFrame]:
-    return {name: data.frame(part) for name, part in dataset.items()}
-
-
-def _labelled(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    return {name: part for name, part in tables.items() if name != "unlabeled"}
-
-
 def _bars(counts: pd.DataFrame) -> str:
     more = len(counts) - CLASSES
     caption = "Classes" + (f", {more} rarer ones not shown" if more > 0 else "")
     return table(counts.head(CLASSES).rename_axis("class"), caption, bars="share")
 
 
-def _controls(w) -> tuple:
+def _fields(kit) -> dict:
     wide = {"style": {"description_width": "100px"}, "layout": {"width": "400px"}}
-    bundled = [(f"{name} · {row.texts} texts, {row.classes} classes", name)
-               for name, row in data.table().iterrows()]  # fmt: skip
-    return (
-        w.Dropdown(description="Data set", options=bundled, **wide),
-        w.Text(description="File or hub", placeholder="path, folder or hub:NAME, then Enter",
-               continuous_update=False, **wide),
-        w.Checkbox(description=FIRST_LINE, indent=False),
-        w.Dropdown(description="Text column", **wide),
-        w.Dropdown(description="Label column", **wide),
-    )  # fmt: skip
+    return {
+        "source": kit.Dropdown(description="Data set", **wide),
+        "other": kit.Text(description="File or hub", continuous_update=False,
+                          placeholder="path, folder or hub:NAME, then Enter", **wide),
+        "first line": kit.Checkbox(description=FIRST_LINE, indent=False),
+        "text_column": kit.Dropdown(description="Text column", **wide),
+        "label_column": kit.Dropdown(description="Label column", **wide),
+    }  # fmt: skip
 
 
-def _show_state(picker, controls: tuple) -> None:
-    source, other, first_line, *columns = controls
+@cache
+def _bundled() -> list[tuple[str, str]]:
+    return [(f"{name} · {row.texts} texts, {row.classes} classes", name)
+            for name, row in data.table().iterrows()]  # fmt: skip
+
+
+def _state(picker) -> tuple[dict, dict]:
+    """What the controls show, and what the menus offer."""
     request = picker.requested
-    options = [option for option in source.options if option[1] in sources.DATASETS]
-    if (chosen := request["source"]) not in sources.DATASETS:
-        options.append((f"{Path(chosen).name} · {chosen}", chosen))
-    if tuple(options) != source.options:
-        source.options = options
-    source.value = chosen
-    if not picker.problem:
-        other.value = ""
-    first_line.layout.display = "" if chosen.lower().endswith(WITH_HEADER) else "none"
-    first_line.value = request["text_column"].startswith("column ")
-    names = [name for name in picker.first_rows(request) if name != "split"]
-    for role, control in zip(("text_column", "label_column"), columns, strict=True):
-        wanted = request[role]
-        offered = [(INFERRED, ""), *((n, n) for n in dict.fromkeys([*names, wanted]) if n)]
-        if tuple(offered) != control.options:
-            control.options = offered
-        control.value = wanted
+    source, found = request["source"], picker.first_rows(request["source"])
+    menu = list(_bundled())
+    menu += [] if source in sources.DATASETS else [(f"{Path(source).name} · {source}", source)]
+    values = {"source": source, "first line": request["text_column"].startswith("column ")}
+    values |= {} if picker.problem else {"other": ""}
+    options = {"source": menu}
+    for role in ("text_column", "label_column"):
+        values[role] = request[role]
+        columns = [name for name in dict.fromkeys([*found, request[role]]) if name]
+        offered = [(name, name) for name in columns if name != "split"]
+        options[role] = [(INFERRED, ""), *offered]
+    return values, options
 
 
-def _show_names(picker, fold, choose) -> None:
-    """A field for the name of each class, under the one that it has in the file."""
-    w = base.toolkit()
-    box, given = fold.children[0], picker.value["label_names"]
+def _names_fold(picker, choose, line) -> tuple:
+    """Fields for the names of the classes, and a function that brings them up to date."""
+    kit = base.toolkit()
+    box, fields, bound = kit.VBox(), {}, []
+    fold = kit.Accordion([box], titles=[RENAME], layout={"width": "fit-content"})
+
+    def rename(*_):
+        typed = {old: field.value.strip() for old, field in fields.items()}
+        new = list(typed.values())
+        choose(label_names={o: n for o, n in typed.items() if n and (n != o or new.count(n) > 1)})
+
+    def show():
+        names = _class_names(picker)
+        suits = len(names) <= CLASSES and picker.requested == picker.value
+        fold.layout.display = "" if suits else "none"
+        if set(fields) != set(names):
+            fields.clear()
+            fields.update({n: kit.Text(description=n, continuous_update=False) for n in names})
+            box.children = list(fields.values())
+            bound[:] = [controls.bind(fields, lambda: (_class_names(picker), {}), rename, line)]
+        for set_fields in bound:
+            set_fields()
+
+    return fold, show
+
+
+def _class_names(picker) -> dict[str, str]:
+    """The names of the classes now, by those that they have in the file."""
+    given = picker.value["label_names"]
     found = picker.dataset["train"].features["label"].names if picker.dataset else []
-    names = {name: name for name in found if name not in given.values()} | given
-    suits = len(names) <= CLASSES and picker.requested == picker.value
-    fold.layout.display = "" if suits else "none"
-    if {field.description for field in box.children} != set(names):
-
-        def rename(_):
-            typed = {field.description: field.value.strip() for field in box.children}
-            new = list(typed.values())
-            choose(
-                label_names={o: n for o, n in typed.items() if n and (n != o or new.count(n) > 1)}
-            )
-
-        box.children = [w.Text(description=old, continuous_update=False) for old in names]
-        for field in box.children:
-            field.observe(rename, names="value")
-    for field in box.children:
-        field.value = names[field.description]
+    return {name: name for name in found if name not in given.values()} | given

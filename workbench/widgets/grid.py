@@ -1,28 +1,27 @@
 """Several trainings, one after the other, and a table of what came of them."""
 
-import asyncio
 import itertools
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from threading import Event, Lock, Thread
 
 import pandas as pd
 from traitlets import Tuple
 
 from workbench import models
 from workbench.errors import UserError
+from workbench.training import devices
 from workbench.widgets import base, tables
 from workbench.widgets.panel import TrainingPanel
 
 SCORES = {"accuracy": "accuracy", "accuracy_low": "95% from", "accuracy_high": "95% to"}
 
 
-class TrainingGrid(base.Shown):
+class TrainingGrid(base.Awaited):
     """Trains with each of several settings in turn; Stop ends the one that runs and all to come.
 
     ``table = await grid`` waits for them all, in JupyterLab and headlessly alike. Each is a
-    training of ``panel``, with its curve and its run. One that fails has its error in the table,
-    and the next one begins.
+    training of ``panel``, with its curve and its run; "Train again" there trains all of them
+    again. One that fails has its error in the table, and the next one begins.
 
     Parameters
     ----------
@@ -48,33 +47,49 @@ class TrainingGrid(base.Shown):
     ) -> None:  # fmt: skip
         super().__init__()
         self._make, self._settings, self._now = settings, [], {}
-        self._stop = threading.Event()
+        self._starting, self._stop, self.ended = Lock(), Event(), Event()
+        self.ended.set()
         self.panel = TrainingPanel(self._build, train, validation, **more)
+        self.panel.again = self.start
 
-    def __await__(self):
-        return self._run_and_show().__await__()
+    def start(self) -> "TrainingGrid":
+        """Begin with the first of the settings, unless it is under way; without waiting."""
+        with self._starting:
+            if self.ended.is_set():
+                self._settings = list(self._make() if callable(self._make) else self._make)
+                if not self._settings:
+                    raise UserError("There is nothing to train: give a grid of at least one dict.")
+                self._stop.clear()
+                self.ended.clear()
+                self.set_trait("value", ())
+                devices.release_threads()
+                Thread(target=self._train_all, daemon=True).start()
+        return self
 
-    def run(self) -> pd.DataFrame:
-        """Train with all settings and wait, where nothing can be awaited; returns the table."""
-        self._settings = list(self._make() if callable(self._make) else self._make)
-        if not self._settings:
-            raise UserError("There is nothing to train: give a grid of at least one dict.")
-        self._stop.clear()
-        self.set_trait("value", ())
-        for settings in self._settings:
-            self._now = settings
-            attempt = self.panel.start()
-            with self._stopped_on_interrupt():
-                attempt.join()
-            self.set_trait("value", (*self.value, attempt))
-            if attempt.stop_requested.is_set() or self._stop.is_set():
-                break
-        return self.table()
-
-    def stop(self) -> None:
-        """Ask the training that runs to end, and begin none after it."""
+    def stop(self, at_once: bool = False) -> None:
+        """Ask the training that runs to end, or `at_once` without its score; begin none after."""
         self._stop.set()
-        self.panel.stop()
+        for attempt in self.panel.attempts[-1:]:
+            attempt.stop(at_once)
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until none is under way."""
+        self.ended.wait(timeout)
+
+    def result(self, work: "TrainingGrid") -> pd.DataFrame:
+        return work.table()
+
+    def _train_all(self) -> None:
+        try:
+            for settings in self._settings:
+                self._now = settings
+                attempt = self.panel.start()
+                attempt.join()
+                self.set_trait("value", (*self.value, attempt))
+                if attempt.stop_requested.is_set() or self._stop.is_set():
+                    break
+        finally:
+            self.ended.set()
 
     def table(self) -> pd.DataFrame:
         """A row a training: the settings that differ, scores, seconds, how it ended, run folder."""
@@ -107,24 +122,6 @@ class TrainingGrid(base.Shown):
     def _html(self) -> str:
         caption = f"{len(self.value)} of {len(self._settings)} trainings have ended"
         return tables.table(self.table(), caption, wrap="ended") if self._settings else ""
-
-    async def _run_and_show(self) -> pd.DataFrame:
-        if base.live():
-            self._ipython_display_()
-        with self._stopped_on_interrupt():
-            await asyncio.to_thread(self.run)
-        if not base.live():
-            self._ipython_display_()
-        return self.table()
-
-    @contextmanager
-    def _stopped_on_interrupt(self) -> Iterator[None]:
-        """Where the cell that waits is interrupted, what it waits for ends as well."""
-        try:
-            yield
-        except BaseException:
-            self.stop()
-            raise
 
     def _ipython_display_(self) -> None:
         self.panel._ipython_display_()

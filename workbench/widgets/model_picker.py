@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from traitlets import Dict
 
 from workbench import models
-from workbench.errors import UserError, unknown
-from workbench.models import costs
+from workbench.errors import unknown
+from workbench.models import checks, costs
 from workbench.models.encoder_classifier import STRATEGIES
 from workbench.widgets import attempt, base, model_view
 from workbench.widgets.pickers import Picker
 
-LIMITS = {"epochs": 1000, "learning_rate": 1, "max_length": 8192, "seed": 2**32 - 1}
 WHOLE = ("max_length", "seed")
 IN_STEPS = ("epochs", "learning_rate")
+DEFAULTS = {
+    "model": "minilm", "strategy": "full", "epochs": None, "learning_rate": None,
+    "max_length": None, "seed": 0,
+}  # fmt: skip
 NOT_WHILE_TRAINING = "not measured beside a training: press Measure when it has ended"
 _measuring = threading.Lock()  # one estimate at a time, of all pickers: each slows the others
 
@@ -48,9 +51,7 @@ class ModelPicker(Picker):
         self, model: str = "minilm", *, texts: Sequence[str] | None = None,
         labels: Sequence | None = None, groups: Sequence[str] | None = None, **settings,
     ) -> None:  # fmt: skip
-        value = {"model": model, "strategy": "full"}
-        value |= dict.fromkeys(("epochs", "learning_rate", "max_length")) | {"seed": 0}
-        super().__init__(value)
+        super().__init__(dict(DEFAULTS))
         self.texts = None if texts is None else list(texts)
         self.labels = None if labels is None else list(labels)
         self.groups = groups
@@ -66,9 +67,6 @@ class ModelPicker(Picker):
         ------
         UserError : one of them cannot be.
         """
-        for name in changes:
-            if name not in self.value:
-                raise unknown("choice", name, self.value)
         new = self.value | {name: _checked(name, value) for name, value in changes.items()}
         if "model" in changes:
             models.check(new["model"])
@@ -104,9 +102,6 @@ class ModelPicker(Picker):
         choices = {
             name: values for name, values in (choices or self.several).items() if len(values)
         }
-        for name in choices:
-            if name not in self.value:
-                raise unknown("choice", name, self.value)
         checked = ([_checked(name, each) for each in values] for name, values in choices.items())
         found = []
         for combination in itertools.product(*checked):
@@ -147,8 +142,7 @@ class ModelPicker(Picker):
         alternatives = self._alternatives() if self._compared else {}
         return {name: self._cost(key) for name, key in alternatives.items()}
 
-    def view(self):
-        return model_view.view(self)
+    view = model_view.view
 
     def still(self) -> dict:
         words = ", ".join(f"{k}={v}" for k, v in self.value.items() if v is not None)
@@ -176,25 +170,27 @@ class ModelPicker(Picker):
         return costs.corrected(found, key[0], dict(key[1]), len(self.texts))
 
     def _measure(self, keys: list[tuple]) -> None:
-        wanted = [key for key in keys if self._costs.get(key, "") is not None]
-        if self.texts is not None and wanted:
-            self._costs |= dict.fromkeys(wanted)
-            _import_all()
-            self.begin(lambda: self._estimate(wanted))
-            self.revise()
+        keys = [key for key in keys if self._costs.get(key, "") is not None]
+        if self.texts is None or not keys:
+            return
 
-    def _estimate(self, keys: list[tuple]) -> None:
-        for name, given in keys:
-            with _measuring:
-                self._costs[name, given] = self._measured(name, dict(given))
-            self.revise()
+        def work() -> None:
+            for key in keys:
+                with _measuring:
+                    self._costs[key] = self._measured(*key)
+                self.revise()
 
-    def _measured(self, name: str, given: dict) -> costs.Cost | str:
+        self._costs |= dict.fromkeys(keys)
+        _import_all()
+        self.begin(work)
+        self.revise()
+
+    def _measured(self, name: str, settings: tuple) -> costs.Cost | str:
         """The cost, or in words why it could not be measured."""
         if attempt.training_runs():
             return NOT_WHILE_TRAINING
         try:
-            return costs.estimate(name, self.texts, self.labels, **given)
+            return costs.estimate(name, self.texts, self.labels, **dict(settings))
         except Exception as error:
             return base.error_message(error)
 
@@ -208,21 +204,15 @@ def _settings(value: dict) -> dict:
 
 def _checked(name: str, value):
     """A value as it is kept: None for what is left to the model."""
+    if name not in DEFAULTS:
+        raise unknown("choice", name, DEFAULTS)
     if name == "model":
         return str(value).strip()
-    if name == "strategy":
-        if (value := value or "full") not in STRATEGIES:
-            raise unknown("strategy", value, STRATEGIES)
-        return value
-    number, whole = value or 0, name in WHOLE
-    known = isinstance(number, (int, float)) and 0 <= number <= LIMITS[name]
-    if not known or (whole and number % 1):
-        raise UserError(
-            f"{name} must be a {'whole ' if whole else ''}number from 0, the default, to "
-            f"{LIMITS[name]}, not '{value}'."
-        )
-    number = int(number) if whole else number
-    return number or (0 if name == "seed" else None)
+    value = value or DEFAULTS[name]
+    if name == "strategy" and value not in STRATEGIES:
+        raise unknown("strategy", value, STRATEGIES)
+    checks.check_numbers({name: value})
+    return int(value) if value and name in WHOLE else value
 
 
 def _import_all() -> None:

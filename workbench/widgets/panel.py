@@ -1,18 +1,15 @@
 """Training that is watched: a live curve, a Stop button, earlier attempts as ghosts."""
 
-import asyncio
 import copy
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
-from traitlets import Any, Enum, Instance, Tuple
+from traitlets import Any, Instance, Tuple
 
 from workbench import runs
 from workbench.errors import UserError, unknown
@@ -23,18 +20,16 @@ from workbench.widgets.attempt import Attempt
 
 SECONDS = 0.25  # between two redraws, or longer: a redraw may cost a hundredth of the time
 MAX_ATTEMPTS = 8  # histories that are kept and drawn
-METRICS = ("accuracy", "macro_f1")
 
 
-class TrainingPanel(base.Shown):
+class TrainingPanel(base.Awaited):
     """Trains when awaited and again at its button; the curve grows meanwhile, and Stop stops.
 
     Each training is recorded as a run when it ends, scored on the validation texts.
 
-    ``model = await panel`` gives the fitted model, in JupyterLab and headlessly alike. The cell
-    waits for the training, so the cells below find the model; the page stays awake. A second
-    training asks a first one that still runs, anywhere in this process, to stop, keeps what that
-    had learned, and begins when it has ended.
+    ``model = await panel`` gives the fitted model, in JupyterLab and headlessly alike, so the cells
+    below find it. A second training asks a first one that still runs, anywhere in this process, to
+    stop, keeps what that had learned, and begins when it has ended.
 
     Parameters
     ----------
@@ -53,6 +48,7 @@ class TrainingPanel(base.Shown):
     attempts : the last eight, each an `Attempt`, oldest first; ``attempts[-1].run`` is the run of
         the last one.
     curve : how the curves are drawn, a `curves.View`.
+    again : what "Train again" calls: `start`, or the `start` of the grid that it is part of.
 
     Raises
     ------
@@ -60,7 +56,6 @@ class TrainingPanel(base.Shown):
     """
 
     model = Any()
-    metric = Enum(METRICS)
     attempts = Tuple()
     curve = Instance(curves.View, ())
 
@@ -68,9 +63,10 @@ class TrainingPanel(base.Shown):
         self, make, train: pd.DataFrame | None = None, validation: pd.DataFrame | None = None, *,
         unlabeled=None, metric: str = "accuracy",
     ) -> None:  # fmt: skip
-        if metric not in METRICS:
-            raise unknown("metric", metric, METRICS)
-        super().__init__(metric=metric)
+        if metric not in panel_view.METRICS:
+            raise unknown("metric", metric, panel_view.METRICS)
+        super().__init__(curve=curves.View(metric))
+        self.again = self.start
         self._make, self._train, self._validation = make, train, validation
         self._unlabeled = unlabeled
         self._numbers, self._starting = itertools.count(1), threading.Lock()
@@ -82,16 +78,6 @@ class TrainingPanel(base.Shown):
 
     # --- training ---------------------------------------------------------------------------------
 
-    def __await__(self):
-        return self._train_and_wait().__await__()
-
-    def run(self):
-        """Train and wait, where nothing can be awaited; returns the model."""
-        attempt = self.start()
-        with _ended_on_interrupt(attempt):
-            attempt.ended.wait()
-        return self._result(attempt)
-
     def start(self) -> Attempt:
         """Begin a training, unless this panel has one running; at once, without waiting for it."""
         with self._starting:
@@ -100,7 +86,7 @@ class TrainingPanel(base.Shown):
                 return last
             for earlier in self.attempts:
                 earlier.error = None  # its traceback holds the model that failed
-            record = partial(self._record, earlier=self.attempts)
+            record = partial(recording.record, self.attempts, self._train, self._validation)
             attempt = Attempt(next(self._numbers), self._prepare, record)
             attempt.start()
             self.attempts = (*self.attempts[1 - MAX_ATTEMPTS :], attempt)
@@ -129,22 +115,10 @@ class TrainingPanel(base.Shown):
         """Whether a training of this panel is under way, or waits until another has stopped."""
         return bool(self.attempts) and self.attempts[-1].is_alive()
 
-    async def _train_and_wait(self):
-        if base.live():
-            self._ipython_display_()
-        attempt = self.start()
-        with _ended_on_interrupt(attempt):
-            while not attempt.ended.is_set():
-                await asyncio.sleep(0.05)
-        model = self._result(attempt)
-        if not base.live():
-            self._ipython_display_()
-        return model
-
-    def _result(self, attempt: Attempt):
-        if attempt.error is not None:
-            raise attempt.error
-        if not attempt.learned and self.model is None:
+    def result(self, work: Attempt):
+        if work.error is not None:
+            raise work.error
+        if not work.learned and self.model is None:
             raise UserError("The training was stopped before anything was learned: run it again.")
         return self.model
 
@@ -165,9 +139,6 @@ class TrainingPanel(base.Shown):
         self.model = train()
         return self.model
 
-    def _record(self, attempt: Attempt, model, earlier: tuple[Attempt, ...]) -> None:
-        recording.record(attempt, earlier, model, self._train, self._validation)
-
     def _choice(self) -> dict | None:
         """What the picker says whose `build` makes the model; None where there is no picker."""
         return getattr(getattr(self._make, "__self__", None), "value", None)
@@ -180,7 +151,7 @@ class TrainingPanel(base.Shown):
             started = time.thread_time()
             self._redraw()
             cost = time.thread_time() - started
-        self._redraw()
+        self.revise()
 
     def _redraw(self) -> None:
         if self._controls is not None:
@@ -196,21 +167,23 @@ class TrainingPanel(base.Shown):
 
     def still(self) -> dict:
         """The curve, the sentences that read it, and the numbers behind it."""
-        words = " ".join([self.status()[0], *self.news()])
-        figure, rows = self.chart(), self.value.frame()
-        bundle = {"text/html": ""}
+        figure, bundle = self.chart(), {"text/html": ""}
         if figure["data"]:
             bundle = plots.Renderer().to_mimebundle(go.Figure(figure).to_dict())
-        if len(rows):
-            table = tables.table(rows.iloc[:: max(1, len(rows) // 100)])
-            bundle["text/html"] += f"<details><summary>Data</summary>{table}</details>"
-        about = self.attempts[-1].about if self.attempts else ""
-        bundle["text/html"] = f"<p>{base.escape(f'{about} {words}')}</p>{bundle['text/html']}"
-        bundle["text/plain"] = f"Chart: loss over the steps. {about} {words}"
+        bundle["text/html"] = f"<p>{base.escape(self._words())}</p>{bundle['text/html']}"
+        if len(rows := self.value.frame()):
+            few = rows.iloc[:: max(1, len(rows) // 100)]
+            bundle["text/html"] += base.fold("Data", tables.table(few))
+        bundle["text/plain"] = f"Chart: loss over the steps. {self._words()}"
         return bundle
 
     def kept(self) -> dict:
-        return {"text/html": ""}  # the chart is an output of its own
+        """The sentences alone: the chart is an output of its own."""
+        return {"text/html": f"<p>{base.escape(self._words())}</p>"}
+
+    def _words(self) -> str:
+        about = [self.attempts[-1].about] if self.attempts else []
+        return " ".join([*about, self.status()[0], *self.news()])
 
     def chart(self, points: int = 2000) -> dict:
         """The curves of all attempts, of at most so many points, as plotly takes them.
@@ -221,9 +194,9 @@ class TrainingPanel(base.Shown):
         scores = {name: each.metrics for name, each in named.items() if each.metrics}
         if self.attempts and not (self.value or self.running()) and scores:
             table = pd.DataFrame.from_dict(scores, orient="index")
-            return plots.score_bars(table, self.metric).to_dict()
+            return plots.score_bars(table, self.curve.metric).to_dict()
         histories = [(name, each.history) for name, each in named.items()]
-        return curves.chart(histories, replace(self.curve, metric=self.metric), points)
+        return curves.chart(histories, self.curve, points)
 
     def labels(self) -> list[str]:
         """What distinguishes each attempt, such as ``"full, 3 epochs, 1e-4"``; no two agree."""
@@ -256,14 +229,3 @@ class TrainingPanel(base.Shown):
         super()._ipython_display_()
         if base.live():
             self._controls.display_still()
-
-
-@contextmanager
-def _ended_on_interrupt(attempt: Attempt) -> Iterator[None]:
-    """An interrupted cell ends, but not by itself the thread that it waits for."""
-    try:
-        yield
-    except BaseException:
-        attempt.stop(at_once=True)
-        attempt.join(timeout=10)
-        raise

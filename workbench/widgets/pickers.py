@@ -5,7 +5,7 @@ import itertools
 import threading
 from collections.abc import Callable
 
-from traitlets import Dict, Int
+from traitlets import Dict
 
 from workbench.widgets import base
 
@@ -27,16 +27,13 @@ class Picker(base.Shown):
     Attributes
     ----------
     value : the choice, as a new dict; `keep_choice` keeps it where a cell is run again.
-    revision : goes up when something beside the choice has changed, such as an estimate that came.
     """
 
     value = CopiedDict(read_only=True)
-    revision = Int(read_only=True)
 
     def __init__(self, value: dict) -> None:
         super().__init__()
         self.set_trait("value", value)
-        self._revisions = itertools.count(1)
         self._threads: list[threading.Thread] = []
 
     def keep_choice(self, *arguments) -> None:
@@ -62,10 +59,6 @@ class Picker(base.Shown):
 
         self.observe(remember, "value")
         remember()
-
-    def revise(self) -> None:
-        """Tell the observers that something beside the choice has changed."""
-        self.set_trait("revision", next(self._revisions))
 
     def begin(self, work: Callable[[], None]) -> None:
         """Do something in the background; `wait` waits for it."""

@@ -47,14 +47,14 @@ def _label(settings: dict) -> str:
     return ", ".join([*words, *(f"{k.replace('_', ' ')} {v}" for k, v in changed.items())])
 
 
-def record(attempt, earlier: Sequence, model, train, validation) -> None:
+def record(earlier: Sequence, train, validation, attempt, model) -> None:
     """Score `model` on the validation texts, and write the run; the attempt gets both.
 
     Whatever fails is noted in the attempt: the model stays.
 
     Parameters
     ----------
-    attempt, earlier : an `Attempt` that has ended well, and those before it, oldest first.
+    earlier, attempt : an `Attempt` that has ended well, and those before it, oldest first.
     """
     try:
         if validation is not None and len(validation) and hasattr(model, "predict_proba"):

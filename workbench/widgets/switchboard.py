@@ -12,7 +12,7 @@ from workbench.errors import unknown
 from workbench.evaluation import curves, plots
 from workbench.models import toy
 from workbench.training.history import History
-from workbench.widgets import base, keys, tables
+from workbench.widgets import base, controls, tables
 
 
 class Switch(NamedTuple):
@@ -47,9 +47,9 @@ GROUPS = {
 SWITCHES = {name: switch for group in GROUPS.values() for name, switch in group.items()}
 HEIGHT = 340  # of the chart and of the switches beside it, as much as a projector shows
 MEASURES = {
-    "loss": ("loss", "training"), "validation_loss": ("loss", "validation"),
-    "accuracy": ("accuracy", "training"), "validation_accuracy": ("accuracy", "validation"),
-    "gradient_first": ("gradient", "first layer"), "gradient_last": ("gradient", "last layer"),
+    "loss": "loss, training", "validation_loss": "loss, validation",
+    "accuracy": "accuracy, training", "validation_accuracy": "accuracy, validation",
+    "gradient_first": "gradient, first layer", "gradient_last": "gradient, last layer",
 }  # fmt: skip
 
 
@@ -111,8 +111,8 @@ class Switchboard(base.Shown):
         """Curves and boundary as one chart, the reading, the numbers behind both."""
         result = self.result = Result(self.value, *self.train())
         text, _ = toy.diagnose(result.history)
-        bundle = plots.Renderer().to_mimebundle(_figure(result, self.seed).to_dict())
-        rest = f"<details><summary>Data</summary>{_numbers(result)}{_data(result)}</details>"
+        bundle = plots.Renderer().to_mimebundle(_figure(result, self.seed))
+        rest = base.fold("Data", _numbers(result) + _data(result))
         bundle["text/html"] = f"<p>{base.escape(text)}</p>{bundle['text/html']}{rest}"
         bundle["text/plain"] += f"\n{text}"
         return bundle
@@ -125,46 +125,40 @@ class Switchboard(base.Shown):
         return {"text/html": f"<p>{base.escape(text)}</p>{curve}{_numbers(result)}"}
 
     def view(self):
-        widgets = base.toolkit()
+        kit = base.toolkit()
         if self.result is None:
             self._show(self.value)
-        controls = {name: _control(widgets, name, self.value[name]) for name in SWITCHES}
-        for name, control in controls.items():
-            control.observe(lambda change, name=name: self.change(**{name: change.new}), "value")
-        groups = [
-            widgets.VBox(
-                [widgets.HTML(f"<b>{title}</b>"), *(controls[name] for name in group)],
-                layout={"flex": "0 0 auto"},
-            )
-            for title, group in GROUPS.items()
-        ]
-        status, chart, table = widgets.HTML(), widgets.Output(), widgets.HTML()
-        data = widgets.Accordion([table], titles=["Data"], selected_index=None)
-
-        def turn(change) -> None:
-            for name, control in controls.items():
-                control.value = change.new[name]
+        status, chart, table = kit.HTML(), kit.Output(), kit.HTML()
+        switches = {name: _control(kit, name, self.value[name]) for name in SWITCHES}
 
         def draw(_=None) -> None:
             result = self.result
             if result.error:
                 status.value = base.status_line(result.error, "bad")
                 return
-            bundle = plots.Renderer().to_mimebundle(_figure(result, self.seed).to_dict())
-            chart.outputs = ({"output_type": "display_data", "data": bundle, "metadata": {}},)
+            chart.outputs = base.chart_outputs(_figure(result, self.seed))
             table.value = _data(result)
             status.value = base.status_line(*toy.diagnose(result.history)) + _numbers(result)
 
+        def change(name, setting) -> None:
+            self.change(**{name: setting})
+
+        show = controls.bind(switches, lambda: (self.value, {}), change, status)
         draw = base.guarded(draw, status)
-        self.observe(base.guarded(turn, status), "value")
+        self.observe(show, "value")
         self.observe(draw, "result")
         draw()
+        groups = [
+            kit.VBox([kit.HTML(f"<b>{title}</b>"), *(switches[name] for name in group)],
+                     layout={"flex": "0 0 auto"})
+            for title, group in GROUPS.items()
+        ]  # fmt: skip
         # Side by side, so that switch and curve are seen at once on a projector.
-        row = widgets.VBox(groups, layout={"flex": "1 1 220px", "height": f"{HEIGHT}px"})
-        row.layout.overflow, chart.layout.flex = "hidden auto", "3 1 380px"
+        room = kit.VBox(groups, layout={"flex": "1 1 220px", "height": f"{HEIGHT}px"})
+        room.layout.overflow, chart.layout.flex = "hidden auto", "3 1 380px"
         chart.layout.min_width = "0"  # that of a chart which has been drawn would be its width
-        top = widgets.HBox([row, chart], layout={"flex_flow": "row wrap"})
-        return keys.capture(widgets.VBox([top, status, data]))
+        data = kit.Accordion([table], titles=["Data"], selected_index=None)
+        return controls.box(controls.row(room, chart), status, data)
 
     def _follow(self) -> None:
         """Train until what is shown is what the switches say."""
@@ -212,53 +206,47 @@ def _control(widgets, name: str, setting):
     )  # fmt: skip
 
 
-def _figure(result: Result, seed: int):
+def _figure(result: Result, seed: int) -> dict:
     """Loss curves on the left; the plane in the network's eyes and the points on the right."""
-    from plotly.subplots import make_subplots
-
-    figure = make_subplots(1, 2, column_widths=[0.55, 0.45])
-    left, right = {"row": 1, "col": 1}, {"row": 1, "col": 2}
+    named = [("before", result.before.history)] if result.before else []
+    chart = curves.chart([*named, ("now", result.history)])
+    right, axis = {"xaxis": "x2", "yaxis": "y2"}, {"range": [-toy.RANGE, toy.RANGE]}
     plane, (points, labels) = result.boundary, toy.make_points(result.settings["data"], 120, seed)
-    figure.add_heatmap(
-        x=plane.columns, y=plane.index, z=plane.round(3), zmin=0, zmax=1, opacity=0.6,
-        colorscale=[plots.COLOURS[0], "#f2f2f2", plots.COLOURS[1]], zsmooth="best",
-        showscale=False, **right,
-    )  # fmt: skip
+    traces = [right | {
+        "type": "heatmap", "x": plane.columns, "y": plane.index, "z": plane.round(3).to_numpy(),
+        "zmin": 0, "zmax": 1, "opacity": 0.6, "zsmooth": "best", "showscale": False,
+        "colorscale": [[0, plots.COLOURS[0]], [0.5, "#f2f2f2"], [1, plots.COLOURS[1]]],
+    }]  # fmt: skip
     for label in (0, 1):
         x, y = points[labels == label].T
         marker = {"symbol": plots.MARKERS[label], "color": plots.COLOURS[label], "size": 7,
                   "line": {"color": "white", "width": 1}}  # fmt: skip
-        figure.add_scatter(x=x, y=y, mode="markers", name=f"class {label}", marker=marker, **right)
-    drawn = [("", result)] if result.before is None else [("before: ", result.before), ("", result)]
-    for prefix, each in drawn:
-        for i, key in enumerate(("loss", "validation_loss")):
-            x, y = each.history.column(key)
-            line = {"color": plots.COLOURS[i], "dash": plots.DASHES[2 - 2 * i]}
-            line |= {"color": "rgba(128,128,128,.7)", "width": 1.5} if prefix else {}
-            name = prefix + MEASURES[key][1]
-            figure.add_scatter(x=x, y=y, name=name, mode="lines", line=line, **left)
+        named = {"type": "scatter", "mode": "markers", "name": f"class {label}"}
+        traces.append(right | named | {"x": x, "y": y, "marker": marker})
+    # An epoch is a point: markers would hide the curve.
+    traces += [each | {"mode": "lines"} for each in chart["data"] if each["yaxis"] == "y"]
     losses = [loss for loss in result.history.column("validation_loss")[1] if loss is not None]
     top = min(max(1.0, 1.2 * losses[-1]), 5.0) if losses else 1.0
-    figure.update_xaxes(title={"text": "epoch", "standoff": 5}, **left)
-    figure.update_yaxes(title="loss (nats)", range=[0, top], **left)
-    figure.update_xaxes(range=[-toy.RANGE, toy.RANGE], **right)
-    figure.update_yaxes(range=[-toy.RANGE, toy.RANGE], **right)
-    return figure.update_layout(
-        title={"text": "Loss; the network says 1 (orange)", "font": {"size": 14}},
-        uirevision="kept",
-        legend={"orientation": "h", "y": -0.25}, height=HEIGHT, margin={"t": 40, "b": 90, "l": 45},
-    )  # fmt: skip
+    layout = chart["layout"] | {
+        "title": {"text": "Loss; the network says 1 (orange)", "font": {"size": 14}},
+        "xaxis": {"title": {"text": "epoch", "standoff": 5}, "domain": [0, 0.5]},
+        "yaxis": {"title": {"text": "loss (nats)"}, "range": [0, top]},
+        "xaxis2": axis | {"domain": [0.6, 1], "anchor": "y2"}, "yaxis2": axis | {"anchor": "x2"},
+        "legend": {"orientation": "h", "y": -0.25}, "height": HEIGHT,
+        "margin": {"t": 40, "b": 90, "l": 45},
+    }  # fmt: skip
+    return {"data": traces, "layout": layout}
 
 
 def _numbers(result: Result) -> str:
     """The last measurements, and those of before with what has been turned since."""
-    rows = {"now": result.history[-1], "before": {}}
-    if result.before:
-        earlier, now = result.before.settings, result.settings
-        turned = [f"{SWITCHES[n].label} {_say(earlier[n])}" for n in now if earlier[n] != now[n]]
-        rows = {"now": rows["now"], f"before: {', '.join(turned)}": result.before.history[-1]}
-    frame = pd.DataFrame(rows).T.reindex(columns=list(MEASURES))
-    frame.columns = [f"{measure}, {of}" for measure, of in MEASURES.values()]
+    rows, before = {"now": result.history[-1], "before": {}}, result.before
+    if before:
+        turned = [f"{SWITCHES[name].label} {_say(setting)}"
+                  for name, setting in before.settings.items()
+                  if setting != result.settings[name]]  # fmt: skip
+        rows = {"now": rows["now"], f"before: {', '.join(turned)}": before.history[-1]}
+    frame = pd.DataFrame(rows).T.reindex(columns=list(MEASURES)).rename(columns=MEASURES)
     return _table(frame.map(lambda v: "–" if v is None or v != v else f"{v:.3g}"))
 
 

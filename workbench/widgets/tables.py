@@ -20,7 +20,8 @@ def table(frame: pd.DataFrame, caption: str = "", *, wrap: str = "", bars: str =
     """
     right = {c for c in frame if pd.api.types.is_numeric_dtype(frame[c]) and c != bars}
     head = _cell("th", frame.index.name or "", scope="col")
-    head += "".join(_cell("th", name, right=name in right, scope="col") for name in frame)
+    for name in frame:
+        head += _cell("th", name, right=name in right, wrap=name == wrap, scope="col")
     rows = ""
     for index, row in zip(frame.index, frame.to_dict("records"), strict=True):
         rows += "<tr>" + _cell("th", index, scope="row")

@@ -124,16 +124,13 @@ class TryIt(base.Shown):
         if self.lines:
             rows = self.predict(_texts(self.value))
             return {"text/html": tryit_view.lines(rows), "text/plain": rows.round(3).to_string()}
-        table = self.predict_proba(self.value)
-        markup = f'<blockquote style="white-space:pre-wrap">{base.escape(self.value)}</blockquote>'
-        markup += tryit_view.predictions(table)
-        markup += tryit_view.explanations(self.explain(self.value, table))
-        markup += tryit_view.nearest(self.nearest(self.value))
-        return {"text/html": markup, "text/plain": table.round(3).to_string()}
+        markup = tryit_view.quoted(base.escape(self.value))
+        markup += self._predictions() + self._explanations(self.value)
+        return {"text/html": markup, "text/plain": self._shown[1].round(3).to_string()}
 
     def kept(self) -> dict:
         """The text, and what was predicted and explained last: nothing is computed again."""
-        markup = f'<blockquote style="white-space:pre-wrap">{base.escape(self.value)}</blockquote>'
+        markup = tryit_view.quoted(base.escape(self.value))
         return {"text/html": markup + self.predictions + self.explanations}
 
     def explain_later(self, pause: float = 0.0) -> None:
@@ -141,18 +138,27 @@ class TryIt(base.Shown):
 
         Lines are predicted there, and not explained.
         """
-        name, make = "explanations", self._explanations
-        note = "The words are left out one by one …"
+        name, make, note = "explanations", self._explanations, "The words are left out one by one …"
         if self.lines:
             name, make, note = "predictions", self._predictions_of_lines, "The lines are read …"
+        text, note = self.value, base.status_line(note) if self.value.strip() else ""
         with self._newest_only:
             self._superseded.set()
             self._superseded = newer = threading.Event()
             self.set_trait("explanations", "")
-            self.set_trait(name, base.status_line(note) if self.value.strip() else "")
-        if self.value.strip():
-            work = (name, make, self.value, newer, pause)
-            threading.Thread(target=self._work, args=work, daemon=True).start()
+            self.set_trait(name, note)
+
+        def work() -> None:
+            if newer.wait(pause):
+                return
+            with suppress(stop_event.Stopped), stop_event.stoppable(newer):
+                markup = _or_error(lambda: make(text))
+                with self._newest_only:
+                    if not newer.is_set():
+                        self.set_trait(name, markup)
+
+        if note:
+            threading.Thread(target=work, daemon=True).start()
 
     def _update(self, pause: float = 0.0) -> None:
         """Predict at once, then explain; a text that is being explained lets the models go."""
@@ -176,17 +182,6 @@ class TryIt(base.Shown):
 
     def _predictions_of_lines(self, text: str) -> str:
         return tryit_view.lines(self.predict(_texts(text)))
-
-    def _work(
-        self, name: str, make: Callable, text: str, newer: threading.Event, pause: float
-    ) -> None:  # fmt: skip
-        if newer.wait(pause):
-            return
-        with suppress(stop_event.Stopped), stop_event.stoppable(newer):
-            markup = _or_error(lambda: make(text))
-            with self._newest_only:
-                if not newer.is_set():
-                    self.set_trait(name, markup)
 
 
 def _texts(text: str) -> list[str]:

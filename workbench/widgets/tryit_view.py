@@ -4,7 +4,7 @@ import pandas as pd
 from traitlets import dlink, link
 
 from workbench.evaluation import explain
-from workbench.widgets import base, keys, tables
+from workbench.widgets import base, controls, tables
 
 LEAST = 0.01  # a word that moves the probability by less is not marked
 MOST_CLASSES = 6  # shown for each model
@@ -15,29 +15,29 @@ RGB = {True: "0,114,178", False: "213,94,0"}  # for and against: the first two o
 
 def view(trial):
     """The widgets of one place where a `TryIt` is shown, tied to its traits."""
-    kit = base.toolkit()
-    area = kit.Textarea(
-        description="Text", placeholder="Type or paste a text", rows=4,
-        layout=kit.Layout(width="100%"),
-    )  # fmt: skip
-    lines = kit.Checkbox(description="One text a line", indent=False, layout={"width": "auto"})
-    keep, rests = (
-        kit.Button(description=name, tooltip=tooltip, layout={"width": "auto"})
-        for name, tooltip in (
-            ("Keep this answer", "It stands beside those of the next texts; again: no more"),
-            ("What does it rest on?", "Leave out one word after the other"),
-        )
-    )
+    kit, auto = base.toolkit(), {"width": "auto"}
+    text = kit.Textarea(description="Text", placeholder="Type or paste a text", rows=4,
+                        layout={"width": "100%"})  # fmt: skip
+    lines = kit.Checkbox(description="One text a line", indent=False, layout=auto)
     predictions, explanations = kit.HTML(), kit.HTML()
-    link((trial, "value"), (area, "value"))
+    tip = "It stands beside those of the next texts; again: no more"
+    keep = controls.button("Keep this answer", tip, trial.pin, explanations, layout=auto)
+    tip = "Leave out one word after the other"
+    rests = controls.button(
+        "What does it rest on?", tip, trial.explain_later, explanations, layout=auto
+    )
+    link((trial, "value"), (text, "value"))
     link((trial, "lines"), (lines, "value"))
     dlink((trial, "predictions"), (predictions, "value"))
     dlink((trial, "explanations"), (explanations, "value"))
-    keep.on_click(lambda _: trial.pin())
-    rests.on_click(lambda _: trial.explain_later())
-    buttons = kit.HBox([lines, keep, rests], layout={"flex_flow": "row wrap"})
-    parts = [area, predictions, buttons, explanations]
-    return keys.capture(kit.VBox(parts, layout=kit.Layout(max_width="900px")))
+    buttons = controls.row(lines, keep, rests)
+    return controls.box(text, predictions, buttons, explanations, max_width="900px")
+
+
+def quoted(markup: str, line_height: float = 1.4) -> str:
+    """Markup set off, its lines and spaces as they are."""
+    style = f"white-space:pre-wrap;line-height:{line_height}"
+    return f'<blockquote style="{style}">{markup}</blockquote>'
 
 
 def predictions(table: pd.DataFrame) -> str:
@@ -118,11 +118,8 @@ def _explained(name: str, found: explain.Occlusion) -> str:
     order = (-abs(found.attributions)).argsort(kind="stable")
     losses = pd.DataFrame({"word": found.words, "loss of probability": found.attributions})
     numbers = tables.table(losses.iloc[order])
-    return (
-        f"<div><p>{head}{notes}</p>"
-        f'<blockquote style="white-space:pre-wrap;line-height:1.9">{marked(found)}</blockquote>'
-        f"<details><summary>Data: {base.escape(name)}</summary>{numbers}</details></div>"
-    )
+    marks, fold = quoted(marked(found), 1.9), base.fold(f"Data: {name}", numbers)
+    return f"<div><p>{head}{notes}</p>{marks}{fold}</div>"
 
 
 def marked(found: explain.Occlusion) -> str:
