@@ -27,9 +27,6 @@ READING = {  # columns of `comparison.paired` as they are called here
 LOW_IS_GOOD = ("loss", "seconds")
 
 
-# --- tables ---------------------------------------------------------------------------------------
-
-
 def listed(found: list[Run]) -> pd.DataFrame:
     """A row a run, by the names of their folders; what a run does not know is missing."""
     rows = [
@@ -95,9 +92,6 @@ def broken_html(sentences: list[str]) -> str:
     return "".join(f"<p>{base.status_line(each, 'bad')}</p>" for each in sentences)
 
 
-# --- curves ---------------------------------------------------------------------------------------
-
-
 def curves(selected: list[Run]) -> tuple:
     """The figure of the runs that have a loss history, and its numbers; None and an empty table."""
     histories = {f"{letter(i)} {base.escape(run.name)}": run.history()
@@ -124,9 +118,6 @@ def _show_curves(selected: list[Run], chart, numbers) -> None:
         numbers.value = base.fold("Data of the curves", tables.table(table))
     elif selected:
         numbers.value = base.status_line("None of the selected runs has a curve.")
-
-
-# --- live -----------------------------------------------------------------------------------------
 
 
 def view(browser):

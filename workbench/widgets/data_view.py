@@ -124,9 +124,12 @@ def content(picker) -> str:
     remarks = [language(pd.concat(tables.values())), *picker.notes]
     items = "".join(f"<li>{base.escape(each)}</li>" for each in remarks)
     name = Path(tables["train"].attrs["source"]).name
+    counts = classes(tables).rename_axis("class")
+    rarer = len(counts) - CLASSES
+    caption = "Classes" + (f", {rarer} rarer ones not shown" if rarer > 0 else "")
     return (
         table(sizes(tables), f"{name}: rows, words and repeats")
-        + _bars(classes(tables))
+        + table(counts.head(CLASSES), caption, bars="share")
         + f'<ul style="line-height:1.4">{items}</ul>'
         + table(preview(tables["train"]), "Some training rows", wrap="text")
     )
@@ -187,12 +190,6 @@ def preview(part: pd.DataFrame) -> pd.DataFrame:
 
 def _cut(cell: str) -> str:
     return cell if len(cell) <= LONGEST else f"{cell[:LONGEST]}…"
-
-
-def _bars(counts: pd.DataFrame) -> str:
-    more = len(counts) - CLASSES
-    caption = "Classes" + (f", {more} rarer ones not shown" if more > 0 else "")
-    return table(counts.head(CLASSES).rename_axis("class"), caption, bars="share")
 
 
 def _fields(kit) -> dict:

@@ -180,8 +180,12 @@ class ModelPicker(Picker):
                     self._costs[key] = self._measured(*key)
                 self.revise()
 
+        # A thread would let others find these half imported: `datasets` looks for `transformers`
+        # among the imported modules, and takes what it finds.
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+
         self._costs |= dict.fromkeys(keys)
-        _import_all()
         self.begin(work)
         self.revise()
 
@@ -213,12 +217,3 @@ def _checked(name: str, value):
         raise unknown("strategy", value, STRATEGIES)
     checks.check_numbers({name: value})
     return int(value) if value and name in WHOLE else value
-
-
-def _import_all() -> None:
-    """Import here what an estimate needs, for whoever finds it half imported by a thread fails.
-
-    `datasets` looks for `transformers` among the imported modules, and takes what it finds.
-    """
-    import torch  # noqa: F401
-    import transformers  # noqa: F401

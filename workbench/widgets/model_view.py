@@ -33,7 +33,10 @@ def view(picker):
         for name, field in fields.items():
             takes = {"model", "other", *models.settings_of(picker.value["model"])}
             field.disabled = name not in takes
-        explained.value = _explanation(picker)
+        strategy = STRATEGIES[picker.value["strategy"]]
+        if "strategy" not in models.settings_of(picker.value["model"]):
+            strategy = "This model has no strategy to choose."
+        explained.value = base.status_line(strategy)
         known.value = facts(picker)
         compared.value = comparison(picker)
 
@@ -160,12 +163,6 @@ def _rates(chosen: float | None) -> list[tuple[str, float]]:
     """The model's default, and a scale of rates with the chosen one among them."""
     scale = sorted({*RATES, chosen or RATES[0]})
     return [("default", 0.0), *((f"{rate:.3g}", rate) for rate in scale)]
-
-
-def _explanation(picker) -> str:
-    if "strategy" not in models.settings_of(picker.value["model"]):
-        return base.status_line("This model has no strategy to choose.")
-    return base.status_line(STRATEGIES[picker.value["strategy"]])
 
 
 @lru_cache(maxsize=32)

@@ -76,8 +76,6 @@ class TrainingPanel(base.Awaited):
     def value(self) -> History:
         return self.attempts[-1].history if self.attempts else History()
 
-    # --- training ---------------------------------------------------------------------------------
-
     def start(self) -> Attempt:
         """Begin a training, unless this panel has one running; at once, without waiting for it."""
         with self._starting:
@@ -156,8 +154,6 @@ class TrainingPanel(base.Awaited):
     def _redraw(self) -> None:
         if self._controls is not None:
             self._controls.draw()
-
-    # --- what is shown ----------------------------------------------------------------------------
 
     def view(self):
         if self._controls is None or self._controls.box.comm is None:  # closed
