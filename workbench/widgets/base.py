@@ -163,14 +163,21 @@ class Shown(HasTraits):
         self.set_trait("revision", next(_revisions))
 
     def view(self):
-        """A new tree of widgets onto the state; it may be thrown away at any time."""
-        raise NotImplementedError
+        """A new tree of widgets onto the state; it may be thrown away at any time.
+
+        By default the still picture, drawn again when the state has changed.
+        """
+        picture = toolkit().HTML()
+        draw = guarded(lambda _: setattr(picture, "value", self.still()["text/html"]), picture)
+        self.observe(draw)
+        draw(None)
+        return picture
 
     def still(self) -> dict:
         """The same as a MIME bundle that needs no kernel, at least in HTML and in plain text."""
         raise NotImplementedError
 
-    def kept(self) -> dict:
+    def snapshot(self) -> dict:
         """What stands in place of the view where the notebook is opened without its kernel."""
         return self.still()
 
@@ -185,13 +192,13 @@ class Shown(HasTraits):
             self._keep(display(_hidden_while_live(""), raw=True, display_id=True))
 
     def _keep(self, handle) -> None:
-        """Show what is `kept` through `handle`, now and soon after the state has changed."""
+        """Show the `snapshot` through `handle`, now and soon after the state has changed."""
         waiting = threading.Lock()
 
         def draw() -> None:
             waiting.release()
             try:
-                markup = self.kept()["text/html"]
+                markup = self.snapshot()["text/html"]
             except Exception as error:
                 markup = status_line(error_message(error), "bad")
             handle.update(_hidden_while_live(markup), raw=True)

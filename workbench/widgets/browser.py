@@ -131,11 +131,11 @@ class RunBrowser(base.Shown):
         markup = browser_view.broken_html(self.broken)
         markup += tables.table(shown, caption) if len(shown) else base.status_line("No runs yet.")
         if pair:
-            said, rows = browser_view.pair(*pair, p_adjusted)
-            head = (
-                f"The first {min(FIRST, len(rows))} of {len(rows)} texts on which A and B disagree"
-            )
-            markup += said + (tables.table(rows[:FIRST], head, wrap="text") if len(rows) else "")
+            compared, rows = browser_view.pair(*pair, p_adjusted)
+            markup += compared
+            if len(rows):
+                head = f"The first {min(FIRST, len(rows))} of {len(rows)} texts on which A and B "
+                markup += tables.table(rows[:FIRST], f"{head}disagree", wrap="text")
         return {"text/html": markup, "text/plain": best.round(3).to_string(index=False)}
 
 

@@ -153,12 +153,12 @@ class DataPicker(Picker):
 
     def _read(self, choice: dict) -> tuple:
         """The data set and the notes on it; the last choice is read again when a file changed."""
-        source, asked = choice["source"], (choice["text_column"], choice["label_column"])
+        source, columns = choice["source"], (choice["text_column"], choice["label_column"])
         stamp = (*choice.values(), _file_stamps(source))
         if stamp != self._cached[0]:
             self._first_rows.pop(source, None)
             with errors.taking_notes() as notes:
-                tables = sources.read_tables(source, asked)
+                tables = sources.read_tables(source, columns)
                 heads = [table.head(data_view.SHOWN) for table in tables]
                 # A copy: a slice would keep the whole file in memory.
                 self._first_rows[source] = pd.concat(heads).head(data_view.SHOWN).copy()

@@ -97,31 +97,21 @@ class TrainingGrid(base.Awaited):
         differ = [n for n in names if len({repr(each.get(n)) for each in self._settings}) > 1]
         rows = [
             {name: settings.get(name) for name in differ}
-            | {said: attempt.metrics.get(score) for score, said in SCORES.items()}
+            | {column: attempt.metrics.get(score) for score, column in SCORES.items()}
             | {"seconds": attempt.seconds, "ended": attempt.status()[0]}
             | {"run": attempt.run and attempt.run.path}
             for settings, attempt in zip(self._settings, self.value, strict=False)
         ]
         return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="training"))
 
-    def view(self):
-        kit = base.toolkit()
-        line = kit.HTML()
-        refresh = base.guarded(lambda _=None: setattr(line, "value", self._html()), line)
-        self.observe(refresh, "value")
-        refresh()
-        return line
-
     def still(self) -> dict:
-        return {"text/html": self._html(), "text/plain": self.table().to_string()}
+        caption = f"{len(self.value)} of {len(self._settings)} trainings have ended"
+        html = tables.table(self.table(), caption, wrap="ended") if self._settings else ""
+        return {"text/html": html, "text/plain": self.table().to_string()}
 
     def _build(self):
         settings = dict(self._now)
         return models.build(settings.pop("model"), **settings)
-
-    def _html(self) -> str:
-        caption = f"{len(self.value)} of {len(self._settings)} trainings have ended"
-        return tables.table(self.table(), caption, wrap="ended") if self._settings else ""
 
     def _ipython_display_(self) -> None:
         self.panel._ipython_display_()

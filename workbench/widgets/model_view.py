@@ -100,7 +100,7 @@ def facts(picker, cost: str | None = None) -> str:
 
 
 def comparison(picker) -> str:
-    """What `picker.compare` has found, with what each is; empty before it was asked for."""
+    """What `picker.compare` has found, with what each is; empty before it is called."""
     if not (found := picker.compared()):
         return ""
     caption = f"{len(picker.texts or ())} texts, each model with its defaults"
@@ -109,8 +109,8 @@ def comparison(picker) -> str:
     else:
         known = pd.DataFrame({"about": STRATEGIES}).loc[list(found)].rename_axis("name")
         caption = f"{len(picker.texts)} texts, {picker.value['model']} with the settings above"
-    said = known.assign(**{"time and memory here": list(map(in_words, found.values()))})
-    return table(said, caption, wrap="about")
+    shown = known.assign(**{"time and memory here": list(map(in_words, found.values()))})
+    return table(shown, caption, wrap="about")
 
 
 def default(name: str, setting: str) -> str:

@@ -173,7 +173,7 @@ class TrainingPanel(base.Awaited):
         bundle["text/plain"] = f"Chart: loss over the steps. {self._words()}"
         return bundle
 
-    def kept(self) -> dict:
+    def snapshot(self) -> dict:
         """The sentences alone: the chart is an output of its own."""
         return {"text/html": f"<p>{base.escape(self._words())}</p>"}
 
@@ -215,11 +215,11 @@ class TrainingPanel(base.Awaited):
             return []
         last = self.attempts[-1]
         changed = self.running() and last.choice != self._choice()
-        said = [
+        sentences = [
             "The picker has been changed since: the next training takes that." * changed,
             last.outcome, last.unsaved, self.value.reading() if self.value else "",
         ]  # fmt: skip
-        return [sentence for sentence in said if sentence]
+        return [sentence for sentence in sentences if sentence]
 
     def _ipython_display_(self) -> None:
         super()._ipython_display_()

@@ -13,7 +13,7 @@ from workbench.models import costs
 from workbench.training import stop_event
 from workbench.widgets import base
 
-_WORDS: dict[str, Callable] = {
+_FORMATS: dict[str, Callable] = {
     "strategy": str, "epochs": "{:g} epochs".format,
     "learning_rate": partial(np.format_float_scientific, trim="-", exp_digits=1),
 }  # fmt: skip
@@ -41,9 +41,13 @@ def _label(settings: dict) -> str:
     changed = {
         key: value for key, value in settings.items()
         if isinstance(value, (str, int, float)) and key in defaults
-        and value != defaults[key].default and key not in _WORDS
+        and value != defaults[key].default and key not in _FORMATS
     }  # fmt: skip
-    words = [say(settings[key]) for key, say in _WORDS.items() if settings.get(key) is not None]
+    words = [
+        in_words(settings[key])
+        for key, in_words in _FORMATS.items()
+        if settings.get(key) is not None
+    ]
     return ", ".join([*words, *(f"{k.replace('_', ' ')} {v}" for k, v in changed.items())])
 
 

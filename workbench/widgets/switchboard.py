@@ -117,7 +117,7 @@ class Switchboard(base.Shown):
         bundle["text/plain"] += f"\n{text}"
         return bundle
 
-    def kept(self) -> dict:
+    def snapshot(self) -> dict:
         """The reading, the loss curves as SVG and the numbers: without the script of a chart."""
         result = self.result
         text, _ = toy.diagnose(result.history)
@@ -190,7 +190,7 @@ def _checked(settings: dict) -> dict:
     return settings
 
 
-def _say(setting) -> str:
+def _label(setting) -> str:
     if isinstance(setting, str):
         return {"sgd": "gradient descent", "adam": "Adam", "adamw": "AdamW"}.get(setting, setting)
     return "on" if setting is True else "off" if setting == 0 else f"{setting:g}"
@@ -200,7 +200,7 @@ def _control(widgets, name: str, setting):
     few = isinstance(setting, str | bool)
     kind = widgets.Dropdown if few else partial(widgets.SelectionSlider, continuous_update=False)
     return kind(
-        options=[(_say(choice), choice) for choice in SWITCHES[name].choices], value=setting,
+        options=[(_label(choice), choice) for choice in SWITCHES[name].choices], value=setting,
         description=SWITCHES[name].label, style={"description_width": "85px"},
         layout={"width": "auto"},
     )  # fmt: skip
@@ -242,7 +242,7 @@ def _numbers(result: Result) -> str:
     """The last measurements, and those of before with what has been turned since."""
     rows, before = {"now": result.history[-1], "before": {}}, result.before
     if before:
-        turned = [f"{SWITCHES[name].label} {_say(setting)}"
+        turned = [f"{SWITCHES[name].label} {_label(setting)}"
                   for name, setting in before.settings.items()
                   if setting != result.settings[name]]  # fmt: skip
         rows = {"now": rows["now"], f"before: {', '.join(turned)}": before.history[-1]}

@@ -128,7 +128,7 @@ class TryIt(base.Shown):
         markup += self._predictions() + self._explanations(self.value)
         return {"text/html": markup, "text/plain": self._shown[1].round(3).to_string()}
 
-    def kept(self) -> dict:
+    def snapshot(self) -> dict:
         """The text, and what was predicted and explained last: nothing is computed again."""
         markup = tryit_view.quoted(base.escape(self.value))
         return {"text/html": markup + self.predictions + self.explanations}
