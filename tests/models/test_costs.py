@@ -171,7 +171,7 @@ def test_a_measurement_that_fails_is_a_sentence(monkeypatch):
         costs.estimate("svm", "a text")
     with pytest.raises(UserError, match="two texts at least"):
         costs.estimate("svm", ["one"])
-    with pytest.raises(UserError, match="'svm' could not be measured: InvalidParameterError"):
+    with pytest.raises(UserError, match="'svm' could not be measured: C must be a number above 0"):
         costs.estimate("svm", TEXTS, C=-1.0)
     monkeypatch.setattr(costs.sys, "executable", "/bin/false")
     with pytest.raises(UserError, match="its process ended with code 1"):

@@ -280,6 +280,8 @@ def _main() -> None:
         os.nice(10)  # whoever trains meanwhile goes first
     try:
         found = _measure(**json.load(sys.stdin))
+    except UserError as error:
+        found = {"error": str(error).rstrip(".")}
     except Exception as error:
         found = {"error": f"{type(error).__name__}: {error}"[:200]}
     print(json.dumps(found), file=out, flush=True)
