@@ -170,7 +170,7 @@ CATALOGUE: dict[str, Entry] = {
         "neural", "the oldest network, one layer over TF-IDF", classical.perceptron
     ),
     "mlp": Entry(
-        "neural", "one hidden layer over averaged word vectors", classical.mlp, size="about 0.03 M",
+        "neural", "one hidden layer over averaged word vectors of MiniLM", classical.mlp, size="about 0.03 M",
         languages="English", needs_encoder=True,
     ),
     "cnn": Entry(
