@@ -171,8 +171,9 @@ def test_what_people_wrote_is_shown_as_text(tmp_path):
 def test_a_file_is_handed_over_whole_and_chosen(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content = Path(write(tmp_path / "mine.csv")).read_bytes()
-    picker = DataPicker()
+    picker, drawn = DataPicker(), []
     view = picker.view()
+    picker.observe(lambda change: drawn.append(picker.requested["source"]), "revision")
     zone = controls(view)[data_view.UPLOAD]
     for at in range(0, len(content), 1000):
         message = {"name": "../evil/mine (1).csv", "size": len(content), "at": at}
@@ -180,6 +181,7 @@ def test_a_file_is_handed_over_whole_and_chosen(tmp_path, monkeypatch):
         zone._handle_custom_msg(message | {"last": at + 1000 >= len(content)}, [piece])
     picker.wait()
     assert picker.value["source"] == "uploads/mine-1-.csv"
+    assert drawn == ["uploads/mine-1-.csv"], "the views are drawn once"
     assert (tmp_path / "uploads" / "mine-1-.csv").read_bytes() == content
     assert [p.name for p in (tmp_path / "uploads").iterdir()] == ["mine-1-.csv"]
     assert controls(view)["Data set"].value == "uploads/mine-1-.csv"

@@ -166,6 +166,8 @@ def test_still_has_curves_boundary_reading_and_table(taught):
     assert [t["type"] for t in traces] == ["heatmap", "scatter", "scatter", "scatter", "scatter"]
     assert {"training", "validation"} <= {t.get("name") for t in traces}
     assert {t["xaxis"] for t in traces} == {"x", "x2"}
+    lines = [t["line"].get("dash") for t in traces if t.get("mode") == "lines"]
+    assert lines == ["dot", None], "distinguished without colour"
     for piece in ("Learned: ", "<details>", "gradient", "first layer"):
         assert piece in bundle["text/html"]
     assert "Learned: " in bundle["text/plain"]

@@ -81,21 +81,7 @@ class DataPicker(Picker):
         UserError : one sentence on what is wrong.
         """
         with self._keeping_problem():
-            if "source" in changes:
-                changes = {"text_column": "", "label_column": ""} | changes
-            if "label_column" in changes:
-                changes = {"label_names": {}} | changes
-            request = self.requested | changes
-            try:
-                content = self._read(request)
-            except UserError:
-                was_read = not self.first_rows(request["source"]).empty
-                pending = was_read and not request["label_names"]
-                self.set_trait("requested", request if pending else self.value)
-                raise
-            self.set_trait("value", request)
-            self.set_trait("requested", request)
-            self._show(*content)
+            self._choose(changes)
 
     def take_first_line(self, as_row: bool) -> None:
         """Take the first line of the file for a row, or for the names of the columns.
@@ -110,7 +96,7 @@ class DataPicker(Picker):
                 with errors.taking_notes():
                     table = sources.read(self.requested["source"], ["column 1"])
                 text, label = headers.text_and_label(table)
-            self.choose(text_column=text, label_column=label)
+            self._choose({"text_column": text, "label_column": label})
 
     def upload(self, name: str, size: int, content: bytes) -> None:
         """Write an uploaded file into the folder ``uploads`` beside the notebook, and choose it.
@@ -120,7 +106,7 @@ class DataPicker(Picker):
         UserError : it cannot be written or read.
         """
         with self._keeping_problem():
-            self.choose(source=write_upload(name, size, content).as_posix())
+            self._choose({"source": write_upload(name, size, content).as_posix()})
 
     def first_rows(self, source: str) -> pd.DataFrame:
         """The first rows of a chosen source with all its columns; empty where it has none."""
@@ -150,6 +136,23 @@ class DataPicker(Picker):
             finally:
                 self.set_trait("problem", problem)
                 self.revise()
+
+    def _choose(self, changes: dict) -> None:
+        if "source" in changes:
+            changes = {"text_column": "", "label_column": ""} | changes
+        if "label_column" in changes:
+            changes = {"label_names": {}} | changes
+        request = self.requested | changes
+        try:
+            content = self._read(request)
+        except UserError:
+            was_read = not self.first_rows(request["source"]).empty
+            pending = was_read and not request["label_names"]
+            self.set_trait("requested", request if pending else self.value)
+            raise
+        self.set_trait("value", request)
+        self.set_trait("requested", request)
+        self._show(*content)
 
     def _read(self, choice: dict) -> tuple:
         """The data set and the notes on it; the last choice is read again when a file changed."""

@@ -223,8 +223,10 @@ def _figure(result: Result, seed: int) -> dict:
                   "line": {"color": "white", "width": 1}}  # fmt: skip
         named = {"type": "scatter", "mode": "markers", "name": f"class {label}"}
         traces.append(right | named | {"x": x, "y": y, "marker": marker})
-    # An epoch is a point: markers would hide the curve.
-    traces += [each | {"mode": "lines"} for each in chart["data"] if each["yaxis"] == "y"]
+    for each in chart["data"]:
+        if each["yaxis"] == "y":  # each epoch is a point: markers would hide the curve
+            dash = {"dash": "dot"} if each["name"].endswith("training") else {}
+            traces.append(each | {"mode": "lines", "line": each["line"] | dash})
     losses = [loss for loss in result.history.column("validation_loss")[1] if loss is not None]
     top = min(max(1.0, 1.2 * losses[-1]), 5.0) if losses else 1.0
     layout = chart["layout"] | {
