@@ -23,9 +23,23 @@ def parameter_counts(model: torch.nn.Module) -> dict[str, int]:
     }
 
 
+def freeze_large_table(model: torch.nn.Module) -> None:
+    """Freeze token embeddings that are over 50 million and more than half of the parameters.
+
+    They are those of many languages (XLM-RoBERTa): a step would change the tokens of its own texts
+    alone, and gradients and moments of all of them would take three times their memory.
+    """
+    try:
+        table = model.get_input_embeddings().weight
+    except (NotImplementedError, AttributeError):  # CANINE hashes letters
+        return
+    if table.numel() > max(LARGE, parameter_counts(model)["parameters"] / 2):
+        table.requires_grad_(False)
+
+
 def default_learning_rate(model: torch.nn.Module) -> float:
-    """1e-4 below 50 million parameters, 2e-5 above (Devlin et al. 2019 for BERT)."""
-    return 1e-4 if parameter_counts(model)["parameters"] < LARGE else 2e-5
+    """1e-4 below 50 million trainable parameters, 2e-5 above (Devlin et al. 2019 for BERT)."""
+    return 1e-4 if parameter_counts(model)["trainable_parameters"] < LARGE else 2e-5
 
 
 def make(

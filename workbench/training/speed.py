@@ -119,12 +119,13 @@ def pruned_vocabulary(model: nn.Module, data: Sequence[Encoded]) -> Iterator[Non
         table, used = model.get_input_embeddings(), _used_ids(model.config, data)
     except NotImplementedError:  # CANINE hashes letters
         table, used = None, []
-    plain = type(table) is nn.Embedding and table.weight.requires_grad
+    plain = type(table) is nn.Embedding
     if not plain or len(used) > 0.9 * table.num_embeddings or used[-1] >= table.num_embeddings:
         yield
         return
     small = nn.Embedding(len(used), table.embedding_dim, padding_idx=table.padding_idx)
     small.weight.data = table.weight.data[used].clone()
+    small.weight.requires_grad_(table.weight.requires_grad)
     _renumber(model, small, data, lambda ids: np.searchsorted(used, ids))
     try:
         yield

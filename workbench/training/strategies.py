@@ -131,9 +131,12 @@ class Gradual(transformers.TrainerCallback):
 
     def __init__(self, model) -> None:
         self.model, self.head, self.lowest = model, len(layers(model)) + 1, None
+        # Embeddings that are frozen for their size stay so.
+        self.bottom = int(not all(p.requires_grad for p in model.parameters()))
 
     def on_step_begin(self, args, state, control, **_):
-        lowest = self.head - math.floor(min(1, 2 * state.global_step / state.max_steps) * self.head)
+        unfrozen = math.floor(min(1, 2 * state.global_step / state.max_steps) * self.head)
+        lowest = max(self.bottom, self.head - unfrozen)
         if lowest != self.lowest:
             freeze_below(self.model, lowest)
         self.lowest = lowest
