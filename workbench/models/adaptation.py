@@ -22,6 +22,7 @@ class SourceOnly(encoder_classifier.TextClassifier):
         return super().fit(texts, labels, validation)
 
 
+@dataclass(eq=False, repr=False)
 class Coral(checks.RawTextClassifierMixin, BaseEstimator):
     """Frozen vectors of the source, re-coloured with the covariance of the target.
 
@@ -35,14 +36,11 @@ class Coral(checks.RawTextClassifierMixin, BaseEstimator):
         fill a matrix of hundreds of dimensions, so it is not zero.
     """
 
-    def __init__(
-        self, encoder: str = "minilm", *, regularization: float = 0.1, max_length: int = 128,
-        seed: int = 0,
-    ) -> None:  # fmt: skip
-        self.encoder = encoder
-        self.regularization = regularization
-        self.max_length = max_length
-        self.seed = seed
+    encoder: str = "minilm"
+    _: KW_ONLY
+    regularization: float = 0.1
+    max_length: int = 128
+    seed: int = 0
 
     def fit(self, texts: Sequence[str], labels: Sequence, unlabeled: Sequence[str] = ()):
         """Align the source's vectors with those of `unlabeled`, then fit logistic regression."""

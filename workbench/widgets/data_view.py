@@ -104,7 +104,8 @@ def concerns(tables: dict[str, pd.DataFrame]) -> list[str]:
     if doubt := not_english(everything):
         names = [name for name, entry in models.CATALOGUE.items() if entry.languages == "English"]
         found.append(
-            f"{doubt}: {', '.join(names)} are for English; the other models take any language."
+            f"{doubt}: {', '.join(names)} are for English; multilingual reads about 100 languages, "
+            "and models that count words or learn from nothing take any."
         )
     return found
 
