@@ -26,6 +26,7 @@ PAIRS = [
     ("train/ours/books", "train/trainer-32/books"),
     ("train/ours-fp32/books", "train/trainer/books"),
     ("train/upper/sst2", "train/ours-3-epochs/sst2"),
+    ("multilingual/ours", "multilingual/loop"),
     ("encode/ours/sst2", "encode/sentence-transformers/sst2"),
     ("encode/ours/books", "encode/sentence-transformers/books"),
     ("word2vec/ours", "word2vec/gensim"),
@@ -47,9 +48,14 @@ def main() -> None:
     parser.add_argument("--case", help=argparse.SUPPRESS)
     parser.add_argument("--accuracy", action="store_true", help="ours against plain Trainer")
     parser.add_argument("--strategies", action="store_true", help="every strategy on SST-2")
+    parser.add_argument("--languages", action="store_true", help="trained in one, tested in others")
     given = parser.parse_args()
     if given.case:
         print(json.dumps(measure(given.case)))
+    elif given.languages:
+        from benchmarks import languages
+
+        languages.run(RESULTS)
     elif given.accuracy or given.strategies:
         from benchmarks import accuracy
 

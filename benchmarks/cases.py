@@ -88,6 +88,46 @@ def plain_trainer(some, labels, corpus, padding, batch_size, epochs, rate=5e-5, 
     return transformers.Trainer(model, arguments, collator, rows), rows
 
 
+def _reviews(count: int):
+    from workbench import data
+
+    table = data.frames(data.load("reviews"), count)[0]
+    return table["text"].tolist(), table["label"].tolist()
+
+
+def multilingual_ours(count: int) -> dict:
+    from workbench.models.encoder_classifier import TextClassifier
+
+    model = TextClassifier("multilingual", epochs=1, max_length=96, batch_size=16)
+    some, labels = _reviews(count)
+    model.fit(some[:16], labels[:16])  # imports
+    started = time.perf_counter()
+    model.fit(some, labels)
+    return _rate(count, model.training_info_["tokens"], started)
+
+
+def multilingual_loop(count: int) -> dict:
+    """A loop as tutorials have it: fp32, every parameter trained, batches as they come."""
+    import torch
+
+    from workbench.models import encoders
+
+    some, labels = _reviews(count)
+    targets = torch.tensor([label == "positive" for label in labels]).long()
+    tokenizer = encoders.tokenizer("multilingual")
+    started, tokens = time.perf_counter(), 0
+    model = encoders.load("multilingual", "SequenceClassification", num_labels=2)
+    optimizer = torch.optim.AdamW(model.requires_grad_(True).train().parameters(), lr=5e-5)
+    for i in torch.randperm(count).split(16):
+        batch = tokenizer([f"query: {some[j]}" for j in i], padding=True, truncation=True,
+                          max_length=96, return_tensors="pt")  # fmt: skip
+        torch.nn.functional.cross_entropy(model(**batch).logits, targets[i]).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        tokens += int(batch["attention_mask"].sum())
+    return _rate(count, tokens, started)
+
+
 # --- encoding -----------------------------------------------------------------------------------
 
 
@@ -278,6 +318,10 @@ CASES = {
         ),
         "train/trainer/books": (train_plain, {"corpus": "books", "count": 64}),
         "train/trainer-32/books": (train_plain, {"corpus": "books", "count": 64, "batch_size": 32}),
+    },
+    "multilingual": {
+        "multilingual/ours": (multilingual_ours, {"count": 480}),
+        "multilingual/loop": (multilingual_loop, {"count": 96}),
     },
     "upper": {
         "train/ours-3-epochs/sst2": (train_ours, {"corpus": "sst2", "count": 1000, "epochs": 3}),
