@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import corpus as numbers
+from workbench import data
 
 # Shares of repeated n-grams in 1,600 Amazon reviews cut to 45 words: people repeat that much.
 REAL = {3: 0.141, 4: 0.033, 5: 0.012, 6: 0.007}
@@ -143,3 +144,9 @@ def test_a_trait_that_gives_the_label_away_is_caught():
 def test_counting_words_is_not_enough_and_not_in_vain(corpus, language):
     for name, accuracy in numbers.word_counts(corpus, language).items():
         assert 0.7 < accuracy < 0.82, name
+
+
+def test_the_data_card_tells_the_numbers_of_the_corpus(corpus):
+    card = " ".join((data.bundled("data") / "README.md").read_text(encoding="utf-8").split())
+    missing = [line for line in numbers.card(corpus) if line not in card]
+    assert not missing, "python -m benchmarks.corpus prints:\n" + "\n".join(missing)
