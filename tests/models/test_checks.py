@@ -21,6 +21,7 @@ LABELS = ["positive", "negative"] * 6
 NETWORK = {"epochs": 1, "size": 4, "hidden": 4}
 CHEAP = {
     "random-forest": {"trees": 5}, "mlp": {"epochs": 2}, "minilm": {"strategy": "frozen"},
+    "static": {"strategy": "frozen"},
     **dict.fromkeys(["cnn", "rnn", "lstm", "gru"], NETWORK),
 }  # fmt: skip
 ADAPTED = {

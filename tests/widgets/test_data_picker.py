@@ -287,7 +287,7 @@ ENGLISH = [(f"this is what I have said of the film {i}", "ab"[i % 2]) for i in r
         ([(f"{t} {i}", "ab"[i % 25 == 0]) for i, (t, _) in enumerate(ENGLISH * 5)],
          "96.0% of the rows are of the class &#x27;a&#x27;"),
         ([(f"Очень хороший фильм {i}", y) for i, (_, y) in enumerate(ENGLISH)],
-         "100% of the texts are not English: mlp, minilm, source-only, coral, dapt are for"),
+         "100% of the texts are not English: mlp, static, minilm, source-only, coral, dapt are"),
         ([(f"der Film hat mir ganz gut gefallen {i}", y) for i, (_, y) in enumerate(ENGLISH)],
          "few common English words"),
     ],

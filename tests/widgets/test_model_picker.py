@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.widgets.helpers import controls, said
+from workbench import models
 from workbench.errors import UserError
 from workbench.models import costs
 from workbench.models.encoder_classifier import STRATEGIES
@@ -87,7 +88,7 @@ def test_the_catalogue_is_grouped_and_can_be_restricted():
     shown = controls(ModelPicker(groups=["pretrained", "neural"]).view())
     labels = [label for label, _ in shown["Model"].options]
     assert labels[0] == "neural · perceptron"
-    assert labels[-1] == "pretrained · minilm"
+    assert labels[-1] == "pretrained · multilingual"
     assert not any("classical" in label for label in labels)
 
 
@@ -188,6 +189,7 @@ def test_of_one_model_the_strategies_are_compared(monkeypatch):
         return costs.Cost(60.0 * len(asked), 100.0)
 
     monkeypatch.setattr(costs, "estimate", estimate)
+    monkeypatch.delitem(models.CATALOGUE, "multilingual")
     picker = ModelPicker(texts=TEXTS, groups=["pretrained"], epochs=2, max_length=64)
     view = picker.view()
     controls(view)["Compare all"].click()

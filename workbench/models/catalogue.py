@@ -94,6 +94,7 @@ def check(name: str) -> None:
     ------
     UserError : with the nearest valid name.
     """
+    name = str(name).removeprefix(encoders.STATIC)
     if name in CATALOGUE:
         return
     path = Path(str(name)).expanduser()
@@ -141,6 +142,13 @@ def _encoder(name: str) -> Callable:
     return partial(encoder_classifier.TextClassifier, name)
 
 
+def _static(encoder: str = encoders.BUNDLED, **settings):
+    return encoder_classifier.TextClassifier(f"{encoders.STATIC}{encoder}", **settings)
+
+
+_static.__signature__ = inspect.signature(encoder_classifier.TextClassifier)
+
+
 def _looks_like_a_hub_name(name: str) -> bool:
     of_a_family = any(family in name.lower() for family in _FAMILIES) and "-" in name
     return "/" in name or of_a_family or name == "gpt2"
@@ -185,6 +193,10 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "gru": Entry(
         "neural", "a lighter LSTM with two gates", _network("gru"), size="0.1 M and the vocabulary"
+    ),
+    "static": Entry(
+        "static", "averaged token vectors of an encoder, thousands of texts a second",
+        _static, **_MINILM | {"size": "15.6 M"},
     ),
     "minilm": Entry(
         "pretrained", "a six-layer BERT, bundled; fine-tuned, or strategy='frozen'",

@@ -109,6 +109,7 @@ def _amount(name: str, settings: dict, texts: int) -> tuple[tuple, float]:
 
 def is_here(name: str) -> bool:
     """Whether a model is on this disk; its weights are not loaded."""
+    name = name.removeprefix(encoders.STATIC)
     if name in models.CATALOGUE or Path(name).expanduser().is_dir():
         return True
     from huggingface_hub import try_to_load_from_cache

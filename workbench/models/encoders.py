@@ -1,7 +1,8 @@
 """Pretrained encoders by name: where they are, how they are loaded, and the vectors they give.
 
 A name is ``minilm`` or ``multilingual`` (bundled), a folder that holds a checkpoint, or a name on
-the hub. Weights are read from safetensors only, and no code of a checkpoint is ever run.
+the hub; ``static:`` before it means its static vectors. Weights are read from safetensors only, and
+no code of a checkpoint is ever run.
 
 A configuration may hold ``text_prefix``, which goes before each text and is saved with a model.
 """
@@ -18,11 +19,12 @@ import numpy as np
 
 from workbench.data import hub
 from workbench.errors import UserError, first_line
-from workbench.models import e5
+from workbench.models import e5, static
 from workbench.training.batches import Encoded, token_ids
 from workbench.training.isolation import quiet
 
 NAMES = BUNDLED, MULTILINGUAL = "minilm", "multilingual"
+STATIC = "static:"  # before the name of an encoder
 _DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _CACHE_BYTES = 256 * 2**20
 _ENTRY_BYTES = 300  # of Python's objects around a cached vector
@@ -41,6 +43,9 @@ def locate(name: str | Path) -> str:
         return _bundled_folder()
     if str(name) == MULTILINGUAL:
         return e5.folder()
+    if str(name).startswith(STATIC):
+        encoder = locate(str(name).removeprefix(STATIC))
+        return static.folder(encoder, _stamp(encoder), for_encoding)
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").exists():

@@ -40,7 +40,8 @@ def save(model, folder: str | Path) -> None:
     rest = copy.copy(model)
     network, tokenizer = (vars(rest).pop(name, None) for name in ("_model", "_tokenizer"))
     encoder = str(getattr(model, "encoder", None) or encoders.BUNDLED)
-    if network is None and encoder not in encoders.NAMES and Path(encoder).expanduser().is_dir():
+    source = Path(encoder.removeprefix(encoders.STATIC))
+    if network is None and encoder not in encoders.NAMES and source.expanduser().is_dir():
         network, tokenizer = encoders.load(encoder), encoders.tokenizer(encoder)
     if tokenizer is not None:
         network.save_pretrained(folder)

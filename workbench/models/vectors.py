@@ -156,23 +156,18 @@ class MeanVectors(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    vectors : `KeyedVectors`; by default each word of the training texts is distilled from
-        `encoder`.
-    min_count : rarer words are left out when distilling.
+    vectors : `KeyedVectors`; by default each word that the training texts hold twice is distilled.
     """
 
-    def __init__(self, vectors=None, *, encoder: str = "minilm", min_count: int = 2) -> None:
+    def __init__(self, vectors=None) -> None:
         self.vectors = vectors
-        self.encoder = encoder
-        self.min_count = min_count
 
     def fit(self, texts: Sequence[str], labels=None):
-        if self.vectors is not None:
-            self.vectors_ = self.vectors
-            return self
-        counts = Counter(chain.from_iterable(_tokenized(texts)))
-        frequent = [word for word, n in counts.items() if n >= self.min_count]
-        self.vectors_ = distil(frequent or list(counts), self.encoder)
+        self.vectors_ = self.vectors
+        if self.vectors is None:
+            counts = Counter(chain.from_iterable(_tokenized(texts)))
+            frequent = [word for word, n in counts.items() if n > 1]
+            self.vectors_ = distil(frequent or list(counts))
         return self
 
     def transform(self, texts: Sequence[str]) -> np.ndarray:
