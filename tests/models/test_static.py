@@ -126,6 +126,15 @@ def test_what_is_saved_needs_neither_encoder_nor_cache(strategy, checkpoint, cac
     assert not cache.exists()
 
 
+def test_what_is_built_can_be_built_again_from_its_description():
+    model = models.build("static", encoder="minilm", seed=3)
+    described = models.describe(model)
+    assert (described["model"], described["strategy"]) == ("static:minilm", "frozen")
+    assert models.build(described.pop("model"), **described).get_params() == model.get_params()
+    assert models.settings_of("static")["strategy"].default == "frozen"
+    assert models.settings_of("static")["encoder"].default == "minilm"
+
+
 def test_few_labels_go_further_than_with_word_counts(real_data):
     import pandas as pd
 

@@ -143,10 +143,11 @@ def _encoder(name: str) -> Callable:
 
 
 def _static(encoder: str = encoders.BUNDLED, **settings):
-    return encoder_classifier.TextClassifier(f"{encoders.STATIC}{encoder}", **settings)
+    return _FROZEN(f"{encoders.STATIC}{encoder}", **settings)
 
 
-_static.__signature__ = inspect.signature(encoder_classifier.TextClassifier)
+_FROZEN = partial(encoder_classifier.TextClassifier, strategy="frozen")
+_static.__signature__ = inspect.signature(_FROZEN)
 
 
 def _looks_like_a_hub_name(name: str) -> bool:
