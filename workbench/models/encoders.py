@@ -1,8 +1,7 @@
 """Pretrained encoders by name: where they are, how they are loaded, and the vectors they give.
 
 A name is ``minilm`` or ``multilingual`` (bundled), a folder that holds a checkpoint, or a name on
-the hub; ``static:`` before it means its static vectors. Weights are read from safetensors only, and
-no code of a checkpoint is ever run.
+the hub; ``static:`` before it means its static vectors. Only safetensors are read, no code is run.
 
 A configuration may hold ``text_prefix``, which goes before each text and is saved with a model.
 """
@@ -161,8 +160,9 @@ def encode(texts: Sequence[str], encoder: str = BUNDLED, max_length: int = 256) 
     path, texts = locate(encoder), list(texts)
     if not texts:
         return np.empty((0, configuration(path).hidden_size), np.float32)
-    space = hashlib.blake2b(repr((path, _stamp(path), max_length)).encode(), digest_size=16)
-    keys = [_key(space, text) for text in texts]
+    space = repr((path, _stamp(path), max_length))
+    named = ((space + text).encode("utf-8", "surrogatepass") for text in texts)
+    keys = [hashlib.blake2b(name, digest_size=16).digest() for name in named]
     found = {key: _vectors.get(key) for key in keys}
     new = {key: text for key, text in zip(keys, texts, strict=True) if found[key] is None}
     if new:
@@ -171,12 +171,6 @@ def encode(texts: Sequence[str], encoder: str = BUNDLED, max_length: int = 256) 
             found[key] = vector.copy()  # a view would keep all vectors of this call in memory
     _cache(found)
     return np.stack([found[key] for key in keys])
-
-
-def _key(space, text: str) -> bytes:
-    digest = space.copy()
-    digest.update(text.encode("utf-8", "surrogatepass"))
-    return digest.digest()
 
 
 def _cache(found: dict[bytes, np.ndarray]) -> None:

@@ -1,7 +1,7 @@
 """Static vectors: one for each token of an encoder, whatever stands beside it in a text.
 
-They are a checkpoint like any other: a EuroBERT without layers, whose hidden states are its token
-embeddings, and whose classifier reads their mean (as fastText does, Joulin et al. 2017).
+They are a checkpoint like any other, of a EuroBERT without layers: its hidden states are its token
+embeddings, and its classifier reads their mean (as fastText does, Joulin et al. 2017).
 """
 
 import hashlib
@@ -27,17 +27,15 @@ def folder(encoder: str, stamp: tuple, load: Callable[[str], tuple]) -> str:
     reads each token alone, then a PCA. Its weights for frequent tokens gained nothing here, but the
     token's embedding beside the last hidden state did: logistic regression reaches 0.797 on SST-2
     and 0.850 on TREC, 0.763 and 0.754 by model2vec's. MiniLM takes seconds, 250,000 tokens minutes.
-
     `encoder` is a folder or a hub name, of which `load` gives tokenizer and model; another `stamp`
     means that it was written anew.
     """
     digest = hashlib.sha256(encoder.encode() if not stamp else b"")
     for file in sorted(Path(encoder).glob("*.safetensors")):
         digest.update(file.read_bytes())
+    name = f"static-{digest.hexdigest()[:16]}"
     try:
-        return str(
-            cached(f"static-{digest.hexdigest()[:16]}", lambda to: _write(*load(encoder), to))
-        )
+        return str(cached(name, lambda target: _write(*load(encoder), target)))
     except OSError as error:
         warn(f"the static vectors of '{encoder}' go to a temporary folder: {first_line(error)}.")
         _write(*load(encoder), temporary := Path(tempfile.mkdtemp()))
@@ -65,11 +63,10 @@ def _write(tokenizer, model, target: Path) -> None:
     vectors[np.intersect1d(tokenizer.all_special_ids, np.arange(len(both)))] = 0
     # The norm makes all of one length: how short they are here says how fast they learn.
     vectors *= SCALE / vectors.std()
-    padding = tokenizer.pad_token_id
     config = transformers.EuroBertConfig(
         vocab_size=len(vectors), hidden_size=vectors.shape[1], num_hidden_layers=0,
-        num_attention_heads=1, classifier_pooling="mean", pad_token_id=padding,
-        mask_token_id=padding, bos_token_id=None, eos_token_id=None,
+        num_attention_heads=1, classifier_pooling="mean", bos_token_id=None, eos_token_id=None,
+        pad_token_id=tokenizer.pad_token_id, mask_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     static = transformers.EuroBertModel(config)
     static.get_input_embeddings().weight.data = torch.from_numpy(vectors)

@@ -6,6 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -172,13 +173,9 @@ class MeanVectors(TransformerMixin, BaseEstimator):
 
     def transform(self, texts: Sequence[str]) -> np.ndarray:
         """Rows of zeros for texts without a known word."""
-        tokenized = _tokenized(texts)
-        rows = np.zeros((len(tokenized), self.vectors_.vector_size), np.float32)
-        for row, words in zip(rows, tokenized, strict=True):
-            known = [word for word in words if word in self.vectors_]
-            if known:
-                row[:] = self.vectors_[known].mean(axis=0)
-        return rows
+        mean = partial(self.vectors_.get_mean_vector, pre_normalize=False)
+        rows = [mean(words or [""]) for words in _tokenized(texts)]
+        return np.array(rows, np.float32).reshape(-1, self.vectors_.vector_size)
 
 
 def _tokenized(texts: Iterable[str]) -> list[list[str]]:
