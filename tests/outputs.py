@@ -75,7 +75,7 @@ def verdicts_follow_from_corrected_p_values(folder):
 
 def verdicts_are_there(folder):
     assert len(ADJUSTED.findall(printed(folder, "01_preprocessing"))) >= 15
-    assert len(ADJUSTED.findall(printed(folder, "02_word2vec"))) == 3
+    assert len(ADJUSTED.findall(printed(folder, "02_word2vec"))) == 4
     assert len(ADJUSTED.findall(printed(folder, "03_perceptron"))) == 2 + 6
 
 
