@@ -9,7 +9,8 @@ import numpy as np
 
 from benchmarks import cases
 
-SEEDS = (0, 1)
+ROWS = 480  # of each language, as notebook 05 has them at quick
+SEEDS = (0,)
 TESTED = ("en", "zh", "zh_shopping")
 RECIPE = {"epochs": 3, "learning_rate": 5e-5, "batch_size": 16, "max_length": 96}
 # Name of a method: name of the model, settings, seeds.
@@ -32,6 +33,7 @@ def tables() -> tuple[dict, dict]:
         learn[language], _, unseen[language] = data.frames(data.load(name))
     shopping = pd.read_csv(cases.folder() / "zh_shopping" / "reviews.csv")
     shopping["label"] = shopping["label"].map({0: "negative", 1: "positive"})
+    learn = {name: data.sample(table, ROWS) for name, table in learn.items()}
     return learn, unseen | {"zh_shopping": shopping.sample(1000, random_state=0)}
 
 
@@ -72,7 +74,7 @@ def write(path: Path, runs: list[dict], learn: dict, unseen: dict) -> None:
     sizes = ", ".join(f"{name} {len(table):,}" for name, table in {**unseen}.items())
     lines = ["# Across languages", "",
              f"Accuracy; {len(learn['en']):,} training rows of the bundled reviews; test rows: {sizes}; "
-             f"fine-tuned: means of {len(SEEDS)} seeds.", "",
+             f"fine-tuned: mean over {len(SEEDS)} seed(s).", "",
              "| method | trained on | " + " | ".join(TESTED) + " |",
              "| --- | --- |" + " --- |" * len(TESTED)]  # fmt: skip
     for method in METHODS:
