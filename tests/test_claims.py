@@ -1,0 +1,38 @@
+"""What the README says of measurements is what the committed results say."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks import few_labels
+
+ROOT = Path(__file__).parent.parent
+README = " ".join((ROOT / "README.md").read_text().split())
+ROWS = few_labels.read(few_labels.RESULTS)
+MEANS = pd.DataFrame(ROWS).groupby(["set", "labels", "method"])["accuracy"].mean().unstack("method")
+
+
+def test_the_table_of_few_labels_is_made_of_its_rows():
+    assert few_labels.table(ROWS) == few_labels.RESULTS.with_suffix(".md").read_text()
+
+
+@pytest.mark.parametrize("name", few_labels.SETS)
+@pytest.mark.parametrize("labels", [16, 64])
+def test_contrastive_training_has_the_best_mean_with_few_labels(name, labels):
+    assert MEANS.loc[(name, labels)].idxmax() == "contrastive"
+
+
+@pytest.mark.parametrize("other", ["naive-bayes", "full, 3 epochs"])
+def test_with_64_labels_it_is_ahead_by_more_than_eight_points(other):
+    mean, low, _ = few_labels.difference(ROWS, "sst2", 64, "contrastive", other)
+    assert low > 0
+    assert mean > 0.08
+
+
+def test_the_numbers_in_the_readme_are_those_of_the_rows():
+    at_64 = MEANS.loc[("sst2", 64)]
+    assert (
+        f"{at_64['contrastive']:.2f} on SST-2, where `full` has {at_64['full']:.2f} and naive "
+        f"Bayes {at_64['naive-bayes']:.2f}"
+    ) in README
