@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
+from workbench import models
 from workbench.errors import UserError
 from workbench.models import encoders
 from workbench.models.encoder_classifier import TextClassifier
@@ -57,7 +58,7 @@ def test_same_seed_same_numbers(fitted):
 def test_saved_pickled_and_loaded_models_predict_the_same(fitted, tmp_path):
     fitted.save(tmp_path)
     expected = fitted.predict_proba(TEXTS)
-    assert np.allclose(TextClassifier.load(tmp_path).predict_proba(TEXTS), expected, atol=1e-6)
+    assert np.allclose(models.open(tmp_path).predict_proba(TEXTS), expected, atol=1e-6)
     assert np.array_equal(pickle.loads(pickle.dumps(fitted)).predict_proba(TEXTS), expected)
 
 
@@ -154,7 +155,7 @@ def test_either_precision_trains_on_any_cpu(checkpoint, monkeypatch, precision):
 def test_classes_are_of_their_type_again_after_loading(checkpoint, tmp_path, labels):
     model = TextClassifier(str(checkpoint("bert")), **QUICK).fit(TEXTS, labels)
     model.save(tmp_path)
-    loaded = TextClassifier.load(tmp_path)
+    loaded = models.open(tmp_path)
     assert loaded.classes_.dtype == model.classes_.dtype
     assert loaded.classes_.tolist() == sorted(set(labels))
     assert loaded.score(TEXTS, labels) == model.score(TEXTS, labels) > 0.9

@@ -6,14 +6,13 @@ import shutil
 import zipfile
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from tests.models.test_encoder_classifier import LABELS, QUICK, TEXTS
+from tests.models.test_encoder_classifier import LABELS, TEXTS
 from workbench import models, runs
 from workbench.errors import UserError
-from workbench.models import adaptation, encoders, saving
+from workbench.models import adaptation, saving
 from workbench.models.encoder_classifier import STRATEGIES
 
 UNLABELED = [text.replace("the", "my") for text in TEXTS]
@@ -176,18 +175,3 @@ def test_a_damaged_model_is_told(tmp_path, checkpoint):
         file.writestr("schema.json", json.dumps({}))
     with pytest.raises(UserError, match="cannot be read"):
         models.open(tmp_path)
-
-
-def test_a_folder_of_before_is_opened(tmp_path, checkpoint):
-    """Weights, tokenizer, and a JSON file with the classes, at first without their type."""
-    model = models.build(str(checkpoint("bert")), **QUICK).fit(TEXTS, LABELS)
-    model._model.save_pretrained(tmp_path)
-    model._tokenizer.save_pretrained(tmp_path)
-    for old in ({}, {"dtype": "<U4"}):
-        content = {"classes": ["bad", "good"], "max_length": 16} | old
-        (tmp_path / "workbench.json").write_text(json.dumps(content))
-        opened = models.open(tmp_path)
-        assert np.allclose(opened.predict_proba(TEXTS), model.predict_proba(TEXTS), atol=1e-6)
-        assert opened.classes_.tolist() == ["bad", "good"]
-    assert pd.Series(opened.predict(TEXTS)).isin(["bad", "good"]).all()
-    assert encoders.locate(tmp_path)

@@ -8,6 +8,7 @@ import torch
 
 from tests.models import families
 from tests.models.test_encoder_classifier import LABELS, QUICK, TEXTS
+from workbench import models
 from workbench.models import encoders
 from workbench.models.encoder_classifier import TextClassifier
 from workbench.training import inference, strategies, trainer, upper_layers
@@ -62,7 +63,8 @@ def test_few_texts_are_passed_over_more_often(texts, size, epochs):
     model = TextClassifier().with_defaults(texts)
     assert (model.batch_size, model.epochs) == (size, epochs)
     assert TextClassifier(epochs=2, batch_size=4).with_defaults(texts).epochs == 2
-    assert TextClassifier(strategy="contrastive").with_defaults(texts).batch_size == 32
+    pairs = TextClassifier(strategy="contrastive").with_defaults(texts)
+    assert (pairs.batch_size, pairs.epochs) == (32, max(3, epochs // 2))
     assert TextClassifier().epochs is None
 
 
@@ -101,7 +103,7 @@ def test_adapters_leave_a_plain_checkpoint_with_its_head(checkpoint, tmp_path):
     assert not any("lora" in name for name in model._model.state_dict())
     expected = model.predict_proba(TEXTS)
     model.save(tmp_path)
-    assert np.allclose(TextClassifier.load(tmp_path).predict_proba(TEXTS), expected, atol=1e-4)
+    assert np.allclose(models.open(tmp_path).predict_proba(TEXTS), expected, atol=1e-4)
     assert (model.predict(TEXTS) == np.array(LABELS)).mean() > 0.9
     kept = {"embeddings.word_embeddings.weight", "embeddings.LayerNorm.weight"}
     assert not kept & moved(folder, model)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from workbench.errors import unknown
-from workbench.models import adaptation, classical, encoder_classifier, encoders
+from workbench.models import adaptation, classical, encoder_classifier, encoders, saving
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def open(source):
     folder = Path(getattr(source, "path", source)).expanduser()
     if (folder / "run.json").exists():
         folder /= "model"
-    return encoder_classifier.TextClassifier.load(folder)
+    return saving.load(folder)
 
 
 def check(name: str) -> None:

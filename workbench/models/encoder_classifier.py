@@ -1,6 +1,5 @@
 """Networks as scikit-learn classifiers over raw text, trained by `transformers`."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -8,10 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from workbench.errors import unknown
-from workbench.models import encoders, saving
+from workbench.models import encoders
 from workbench.models.torch_classifier import TorchClassifier
 from workbench.training.batches import Encoded
-from workbench.training.history import History
 
 STRATEGIES = {
     "full": "all weights are trainable: the most accurate with enough labels, and the slowest",
@@ -36,7 +34,8 @@ class TextClassifier(TorchClassifier):
         ``"frozen"``: none; logistic regression on mean-pooled vectors, which are computed once.
         ``"contrastive"``: all, by pairs of texts: the mean-pooled vectors of one class are drawn
         together and those of others apart, then logistic regression on them (SetFit, Tunstall et
-        al. 2022, with the loss of Khosla et al. 2020). Batches of 32; ``validation`` is not used.
+        al. 2022, with the loss of Khosla et al. 2020). By default batches of 32 and half of the
+        epochs of ``"full"``; ``validation`` is not used.
         ``"upper"``: the layers above ``frozen_layers``; the hidden states below are computed
         once and stored, so a step costs what the upper layers cost.
         ``"gradual"``: first the head, at last all (Howard & Ruder 2018).
@@ -57,20 +56,6 @@ class TextClassifier(TorchClassifier):
     layer_decay: float = 1.0
     reinit_layers: int = 0
     lora_rank: int = 8
-
-    @classmethod
-    def load(cls, folder: str | Path) -> "TextClassifier":
-        """A fitted classifier out of what `save` writes, or wrote before it saved all settings."""
-        old = Path(folder) / "workbench.json"
-        if not old.exists():
-            return saving.load(folder)
-        settings = json.loads(old.read_text(encoding="utf-8"))
-        classifier = cls(encoder=str(folder), max_length=settings["max_length"])
-        saving.load_network(classifier, Path(folder))
-        # The oldest name no dtype: their classes are strings.
-        classifier.classes_ = np.asarray(settings["classes"], settings.get("dtype"))
-        classifier.history_, classifier.training_info_ = History(), {}
-        return classifier
 
     def _check(self) -> None:
         if self.strategy not in STRATEGIES:
@@ -97,8 +82,9 @@ class TextClassifier(TorchClassifier):
 
     def with_defaults(self, texts: int) -> "TextClassifier":
         filled = super().with_defaults(texts)
-        if self.strategy == "contrastive":  # a larger batch has more pairs
+        if self.strategy == "contrastive":  # a larger batch has more pairs, and a text many of them
             filled.batch_size = self.batch_size or 32
+            filled.epochs = filled.epochs if self.epochs else max(3, filled.epochs // 2)
         return filled
 
     def _contrast(self, texts: list[str], codes: np.ndarray, encoder: str) -> dict:

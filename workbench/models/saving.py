@@ -69,7 +69,7 @@ def load(folder: str | Path):
         raise UserError(f"There is no saved model in '{folder}': train it again and save it.")
     try:
         model = io.load(path, trusted=TRUSTED)
-        load_network(model, path.parent)
+        _load_network(model, path.parent)
     except UserError:
         raise
     except Exception as error:  # of zipfile, json, skops, safetensors, torch
@@ -79,7 +79,7 @@ def load(folder: str | Path):
     return model
 
 
-def load_network(model, folder: Path) -> None:
+def _load_network(model, folder: Path) -> None:
     """Give a classifier that has its settings and classes the weights that lie in a folder."""
     from workbench.training import speed
 

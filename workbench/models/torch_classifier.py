@@ -99,11 +99,6 @@ class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
             self.training_info_["seconds"] = round(time.perf_counter() - started, 2)
         return self
 
-    @property
-    def report_(self) -> dict:
-        """`training_info_` by its name of before, which people's notebooks read."""
-        return self.training_info_
-
     def with_defaults(self, texts: int) -> "TorchClassifier":
         """A copy with the batch size and the epochs that so many texts get, where they are None."""
         filled = copy.copy(self)
