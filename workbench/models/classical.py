@@ -3,6 +3,8 @@
 Perceptron and network report each epoch to a History, and can be stopped after one.
 """
 
+import warnings
+
 import numpy as np
 from sklearn import linear_model, model_selection, pipeline
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -40,7 +42,8 @@ class TextPipeline(checks.RawTextClassifierMixin, pipeline.Pipeline):
         checks.check_classes(labels)
         if len(self.steps) > 1 and not any(map(text.tokenize, texts)):
             raise UserError("No text has a word, and this model counts words: look at the texts.")
-        with checks.unchanged_on_error(self):
+        # The threads of a random forest set and restore the filters of warnings at the same time.
+        with checks.unchanged_on_error(self), warnings.catch_warnings():
             self.steps = clone(self).steps
             return super().fit(texts, labels, **parameters)
 
