@@ -133,6 +133,8 @@ class Lab:
         self.messages: list[str] = []
         outside = re.compile(rf"^(?!(http|ws)://127\.0\.0\.1:{url.rsplit(':', 1)[1]}/)")
         context.route(outside, self._refuse)
+        # JupyterLab draws the name of an attached picture before the picture: no request leaves.
+        context.route(re.compile("^attachment:"), lambda route: route.fulfill(body=b""))
         context.route_web_socket(outside, lambda ws: self.requests.append(ws.url))
 
     @classmethod

@@ -182,7 +182,7 @@ def test_notebook_04_is_trained_stopped_and_trained_again(lab, tmp_path):
     notebook.upload("picker = widgets.DataPicker", "Choose a file", tmp_path / "own.csv")
     notebook.wait_for(lambda: "shrug" in notebook.text("picker = widgets.DataPicker"))
     for cell in ("corpus = picker.load()", "checkpoint = model_picker", "data.summary(**splits)",
-                 "def count_tokens", "def within"):  # fmt: skip
+                 "def count_tokens", "def within", "budgets ="):  # fmt: skip
         notebook.run(cell)
     assert notebook.errors() == []
-    assert re.search(r"Used: \d+ training", notebook.text("def within"))
+    assert re.search(r"Used: \d+ training", notebook.text("budgets ="))
