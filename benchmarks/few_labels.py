@@ -62,9 +62,8 @@ def _read(path: Path) -> pd.DataFrame:
 
 def run(name: str, method: str, labels: int, draw: int) -> dict:
     """One row: trained on `labels` texts, or on all where there are no more."""
-    from sklearn.metrics import f1_score
-
-    from workbench import models
+    from workbench import evaluate, models
+    from workbench.models import encoders
     from workbench.training import devices
 
     train, dev, test = splits(name)
@@ -76,19 +75,18 @@ def run(name: str, method: str, labels: int, draw: int) -> dict:
     some = pd.concat(parts).sample(frac=1, random_state=draw)
     settings = dict(METHODS[method])
     model = settings.pop("model", SETS[name])
-    if model in ("minilm", "multilingual"):
+    if model in encoders.NAMES:
         settings |= {"max_length": 256 if name == "books" else 128, "seed": draw}
     if model == "static":
         settings["encoder"] = SETS[name]
     started = time.perf_counter()
     fitted = models.build(model, **settings).fit(list(some["text"]), list(some["label"]))
     seconds = time.perf_counter() - started
-    predicted = fitted.predict(list(test["text"]))
+    found = evaluate.evaluate(fitted, test).metrics
     return {
         "set": name, "method": method, "labels": labels, "draw": draw, "texts": len(some),
-        "accuracy": float(np.mean(predicted == test["label"].to_numpy())),
-        "macro_f1": float(f1_score(test["label"], predicted, average="macro")), "tested": len(test),
-        "dev": float(np.mean(fitted.predict(list(dev["text"])) == dev["label"].to_numpy())),
+        "accuracy": found["accuracy"], "macro_f1": found["macro_f1"], "tested": len(test),
+        "dev": fitted.score(list(dev["text"]), list(dev["label"])),
         "seconds": round(seconds, 2), "device": devices.device(),
     }  # fmt: skip
 
@@ -113,7 +111,7 @@ def collect(jobs: list[tuple], out: Path, processes: int, limit: float) -> None:
         )
         if time.monotonic() - started > limit:
             break
-    pool.kill_workers() if hasattr(pool, "kill_workers") else pool.shutdown(cancel_futures=True)
+    pool.shutdown(cancel_futures=True)
 
 
 def read(path: Path) -> list[dict]:

@@ -71,7 +71,7 @@ def write(path: Path, runs: list[dict], learn: dict, unseen: dict) -> None:
         scores = [r[tested] for r in runs if (r["method"], r["trained"]) == (method, trained)]
         return statistics.mean(scores)
 
-    sizes = ", ".join(f"{name} {len(table):,}" for name, table in {**unseen}.items())
+    sizes = ", ".join(f"{name} {len(table):,}" for name, table in unseen.items())
     lines = ["# Across languages", "",
              f"Accuracy; {len(learn['en']):,} training rows of the bundled reviews; test rows: {sizes}; "
              f"fine-tuned: mean over {len(SEEDS)} seed(s).", "",

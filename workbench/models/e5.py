@@ -60,12 +60,18 @@ def published(name: str, package: str, file: str, digest: str, how: str) -> Path
     if spec is None or spec.origin is None:
         raise UserError(f"The bundled encoder '{name}' is not installed: {how}.")
     path = Path(spec.origin).parent / file
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+    if not path.is_file() or _sha256(path) != digest:
         raise UserError(
             f"The weights of the bundled encoder '{name}' are not the published ones (their "
             f"SHA-256 differs): install {package} again."
         )
     return path
+
+
+def _sha256(path: Path) -> str:
+    """The digest of a file, which is read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unpack(target: Path) -> None:

@@ -32,7 +32,8 @@ def folder(encoder: str, stamp: tuple, load: Callable[[str], tuple]) -> str:
     """
     digest = hashlib.sha256(encoder.encode() if not stamp else b"")
     for file in sorted(Path(encoder).glob("*.safetensors")):
-        digest.update(file.read_bytes())
+        with file.open("rb") as weights:
+            hashlib.file_digest(weights, lambda: digest)
     name = f"static-{digest.hexdigest()[:16]}"
     try:
         return str(cached(name, lambda target: _write(*load(encoder), target)))

@@ -105,8 +105,7 @@ class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
         if self.batch_size is None:
             filled.batch_size = batches.default_batch_size(texts)
         if self.epochs is None:
-            size = self.batch_size or batches.default_batch_size(texts)
-            filled.epochs = batches.default_epochs(texts, size)
+            filled.epochs = batches.default_epochs(texts, filled.batch_size)
         return filled
 
     def _check(self) -> None:
