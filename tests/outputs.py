@@ -10,9 +10,10 @@ from pathlib import Path
 import nbformat
 import numpy as np
 
+from benchmarks import verdicts
 from workbench import evaluate, runs
+from workbench.runs.report import CHART
 
-CHART = "application/vnd.plotly.v1+json"
 # The words for "yes" and for "no" after a p-value that was corrected for its table.
 ADJUSTED = re.compile(r"p = (\d\.\d{4}) after Holm \(([^)]+)\)")
 YES = re.compile(r"clear|more than luck explains|.+ is better")
@@ -26,8 +27,7 @@ def cells(folder: Path, stem: str) -> list:
 
 
 def printed(folder: Path, stem: str) -> str:
-    outputs = [o for cell in cells(folder, stem) for o in cell.outputs]
-    return "\n".join(o.get("text", "") for o in outputs)
+    return verdicts.printed({"cells": cells(folder, stem)})
 
 
 def shown(folder: Path, stem: str, words: str) -> str:

@@ -19,10 +19,9 @@ from benchmarks import verdicts
 from tests import outputs
 from workbench import runs
 from workbench.runs import notebooks
-from workbench.runs.report import write_html
+from workbench.runs.report import CHART, write_html
 
 STEMS = [path.stem for path in notebooks.find()]
-CHART = "application/vnd.plotly.v1+json"
 
 
 def execute(out: Path, *arguments: str) -> dict:
@@ -54,7 +53,7 @@ def executed(request, report):
 
 
 def printed(cell) -> str:
-    return "".join(o.get("text", "") for o in cell.get("outputs", []))
+    return verdicts.printed({"cells": [cell]})
 
 
 def tagged(notebook, tag: str) -> list:
