@@ -69,7 +69,16 @@ def check_numbers(settings: Mapping[str, object]) -> None:
             raise UserError(f"{name} must be {RANGES[name]}, not {value!r:.40}.")
 
 
-class RawTextClassifierMixin(ClassifierMixin):
+class SavedMixin:
+    """`save`, for what `saving` can write."""
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted model to a folder, from which `models.open` reads it."""
+        check_is_fitted(self)
+        saving.save(self, folder)
+
+
+class RawTextClassifierMixin(SavedMixin, ClassifierMixin):
     """`predict`, `predict_proba` and `score` that check their texts, over `_probabilities`."""
 
     def predict_proba(self, texts: Iterable[str]) -> np.ndarray:
@@ -86,11 +95,6 @@ class RawTextClassifierMixin(ClassifierMixin):
     def score(self, texts: Iterable[str], labels: Iterable, sample_weight=None) -> float:
         """The accuracy."""
         return super().score(*check_texts_and_labels(texts, labels), sample_weight)
-
-    def save(self, folder: str | Path) -> None:
-        """Write the fitted model to a folder, from which `models.open` reads it."""
-        check_is_fitted(self)
-        saving.save(self, folder)
 
     @abstractmethod
     def _probabilities(self, texts: list[str]) -> np.ndarray:

@@ -1,9 +1,10 @@
-"""What every classifier that is trained in steps has in common: settings, `fit`, `predict`."""
+"""What every model that is trained in steps has in common: settings, `fit`, `predict`."""
 
 import copy
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
@@ -17,8 +18,8 @@ from workbench.training.history import History
 
 
 @dataclass(eq=False, repr=False)
-class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
-    """What every classifier trained in steps has in common.
+class TorchEstimator(checks.SavedMixin, BaseEstimator):
+    """What every model trained in steps has in common, whatever it makes of a text.
 
     Settings are fields of a dataclass: a subclass adds its own, and its ``__init__`` lists them all
     with their defaults, as scikit-learn expects.
@@ -38,7 +39,6 @@ class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
     l1 : weight of the sum of absolute weights in the loss.
     max_grad_norm : gradients are clipped to this norm; None leaves them.
     label_smoothing : share of the label that is spread over all classes.
-    class_weight : None, ``"balanced"``, or a dict from class to weight.
     patience : evaluations without a lower validation loss (cross-entropy) after which training
         stops; the weights of the lowest loss are kept. None trains to the end and keeps the last.
     precision : ``"bf16"``, ``"fp32"``, or ``"auto"``: bf16 where there are units for it.
@@ -48,7 +48,6 @@ class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    classes_ : the classes, sorted.
     history_ : what training reported.
     training_info_ : parameters, trainable parameters, texts, tokens, truncated texts, batch size,
         the pieces a batch was cut into, epochs, steps, precision, whether it was stopped, the step
@@ -68,12 +67,62 @@ class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
     l1: float = 0.0
     max_grad_norm: float | None = 1.0
     label_smoothing: float = 0.0
-    class_weight: str | dict | None = None
     patience: int | None = None
     precision: str = "auto"
     checkpoints: str | None = None
     report_to: str | list[str] = "none"
     seed: int = 0
+
+    def with_defaults(self, texts: int) -> "TorchEstimator":
+        """A copy with the batch size and the epochs that so many texts get, where they are None."""
+        filled = copy.copy(self)
+        if self.batch_size is None:
+            filled.batch_size = batches.default_batch_size(texts)
+        if self.epochs is None:
+            filled.epochs = batches.default_epochs(texts, filled.batch_size)
+        return filled
+
+    def _check(self) -> None:
+        """Refuse settings that make no sense, before anything is loaded."""
+
+    @contextmanager
+    def _fitting(self, validation) -> Iterator[None]:
+        """The frame of a `fit`, whose block sets ``training_info_``; an error leaves no trace.
+
+        Raises
+        ------
+        UserError : a setting cannot be used, or early stopping has nothing to go by.
+        """
+        checks.check_numbers(self.get_params(deep=False))
+        self._check()
+        if self.patience is not None and validation is None:
+            raise UserError(
+                "Early stopping (patience) needs validation=, a pair of what fit takes."
+            )
+        with checks.unchanged_on_error(self), isolation.isolated():
+            started = time.perf_counter()
+            self.history_ = History()
+            yield
+            self.training_info_["seconds"] = round(time.perf_counter() - started, 2)
+
+
+@dataclass(eq=False, repr=False)
+class TorchClassifier(checks.RawTextClassifierMixin, TorchEstimator):
+    """What every classifier of texts trained in steps has in common.
+
+    Parameters
+    ----------
+    class_weight : None, ``"balanced"``, or a dict from class to weight.
+
+    The other parameters are those of `TorchEstimator`.
+
+    Attributes
+    ----------
+    classes_ : the classes, sorted.
+    """
+
+    _: KW_ONLY
+    class_weight: str | dict | None = None
 
     def fit(self, texts: Sequence[str], labels: Sequence, validation: tuple | None = None):
         """Train on `texts`; ``validation=(texts, labels)`` is scored after every epoch.
@@ -85,31 +134,11 @@ class TorchClassifier(checks.RawTextClassifierMixin, BaseEstimator):
         UserError : texts, labels or a setting cannot be used, there is one class only, the encoder
             is not here, or the loss is no longer finite.
         """
-        checks.check_numbers(self.get_params(deep=False))
-        self._check()
-        if self.patience is not None and validation is None:
-            raise UserError("Early stopping (patience) needs validation=(texts, labels).")
-        texts, labels = checks.check_texts_and_labels(texts, labels)
-        with checks.unchanged_on_error(self), isolation.isolated():
-            started = time.perf_counter()
+        with self._fitting(validation):
+            texts, labels = checks.check_texts_and_labels(texts, labels)
             self.classes_, codes = checks.check_classes(labels)
-            held_out = self._held_out(validation)
-            self.history_ = History()
-            self.training_info_ = self._fit(texts, codes, held_out)
-            self.training_info_["seconds"] = round(time.perf_counter() - started, 2)
+            self.training_info_ = self._fit(texts, codes, self._held_out(validation))
         return self
-
-    def with_defaults(self, texts: int) -> "TorchClassifier":
-        """A copy with the batch size and the epochs that so many texts get, where they are None."""
-        filled = copy.copy(self)
-        if self.batch_size is None:
-            filled.batch_size = batches.default_batch_size(texts)
-        if self.epochs is None:
-            filled.epochs = batches.default_epochs(texts, filled.batch_size)
-        return filled
-
-    def _check(self) -> None:
-        """Refuse settings that make no sense, before anything is loaded."""
 
     @abstractmethod
     def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+IGNORED = -100  # the label of a position that is not scored, as in torch and transformers
+
 
 class Encoded:
     """Tokenised texts as one flat array with offsets: a data set that hands out padded batches.
@@ -15,7 +17,8 @@ class Encoded:
     ----------
     rows : token ids of each text, int32.
     padding : the id that fills a batch.
-    labels : number of the class of each text.
+    labels : number of the class of each text; or for each text an array, with the number of the
+        class of each token and `IGNORED` where there is none.
     truncated : how many texts were cut to fit.
     left : padding comes before the text, for models that read the last position.
     multiple : a batch is padded to a multiple of so many positions.
@@ -28,7 +31,10 @@ class Encoded:
     ) -> None:  # fmt: skip
         self.length = np.array([len(row) for row in rows])
         self.ids = np.concatenate(rows) if len(rows) else np.empty(0, np.int32)
-        self.labels = None if labels is None else np.asarray(labels)
+        self.per_token = labels is not None and len(labels) > 0 and np.ndim(labels[0]) == 1
+        if labels is not None:
+            labels = np.concatenate(labels) if self.per_token else np.asarray(labels)
+        self.labels = labels
         self.hidden_states = None  # of frozen layers, one row a token; see `upper_layers`
         self.padding, self.truncated = padding, truncated
         self.left, self.multiple, self.mask = left, multiple, mask
@@ -70,8 +76,22 @@ class Encoded:
             hidden_states[torch.from_numpy(mask)] = self.hidden_states[flat]
             batch["hidden_states"] = hidden_states
         if self.labels is not None:
-            batch["labels"] = torch.from_numpy(self.labels[indices])
+            batch["labels"] = torch.from_numpy(self.labels_of(indices))
         return batch
+
+    def labels_of(self, indices: Sequence[int]) -> np.ndarray:
+        """Labels of a batch of these texts, shape (texts,) or, padded, (texts, positions)."""
+        if not self.per_token:
+            return self.labels[indices]
+        mask = self.is_token(indices)
+        labels = np.full(mask.shape, IGNORED, np.int64)
+        labels[mask] = self.labels[self.flat_indices(indices)]
+        return labels
+
+    @property
+    def trimmable(self) -> bool:
+        """Whether a part of a batch may lose the positions that none of its texts has."""
+        return self.multiple == 1
 
     def counts(self) -> dict:
         """Texts, tokens and how many texts were cut."""

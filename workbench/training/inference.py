@@ -88,13 +88,24 @@ def _forward(function: Callable, inputs: dict, bf16: bool):
         return function(**inputs)
 
 
-def logits(model, rows: Encoded, wanted: str = "auto") -> np.ndarray:
-    """Scores of the classes before softmax, shape (n, classes), float64."""
-    found = None
+def logit_batches(
+    model, rows: Encoded, wanted: str = "auto"
+) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    """Batch by batch, the indices of its texts and the scores of the classes before softmax.
+
+    Float32, on the CPU, shape (texts, classes) or, for a model of tokens, (texts, positions,
+    classes), where what stands at padding is of no use.
+    """
     with speed.first_token_only(model), speed.bf16_hidden_states(model):
         for batch, output in forward_batches(model, rows, wanted):
-            # Apple's GPUs have no float64: it is made of what has left the device.
-            scores = output.logits.float().cpu().numpy()
-            found = np.empty((len(rows), scores.shape[1])) if found is None else found
-            found[batch] = scores
+            yield batch, output.logits.float().cpu()
+
+
+def logits(model, rows: Encoded, wanted: str = "auto") -> np.ndarray:
+    """Scores of the classes of each text before softmax, shape (n, classes), float64."""
+    found = None
+    for batch, scores in logit_batches(model, rows, wanted):
+        # Apple's GPUs have no float64: it is made of what has left the device.
+        found = np.empty((len(rows), scores.shape[1])) if found is None else found
+        found[batch] = scores.numpy()
     return found

@@ -34,7 +34,7 @@ def fit(
     ----------
     model : a module from the keys of a batch, without its labels, to an output with ``logits``.
     history : receives the rows.
-    settings : an estimator with the settings of `models.torch_classifier.TorchClassifier`.
+    settings : an estimator with the settings of `models.torch_classifier.TorchEstimator`.
     learning_rate : its peak.
     rates : from the name of a parameter to its share of the learning rate.
     loss : as the functions of `losses` make it; by default cross-entropy.

@@ -6,20 +6,28 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from workbench.training.batches import IGNORED
+
 
 def cross_entropy_loss(class_weights: np.ndarray | None, smoothing: float) -> Callable:
     """Cross-entropy as `Trainer` calls it, summed and divided by the labels of the whole batch.
 
-    However a batch is cut into pieces, their losses add up to that of the whole. A batch without
-    a label (masked-LM training may hide no token of a short text) has a loss of zero.
+    Labels are one a text or one a position, where `IGNORED` ones enter neither sum nor count; a
+    model may give the logits of the other positions alone. However a batch is cut into pieces,
+    their losses add up to that of the whole. A batch without a label (masked-LM training may hide
+    no token of a short text) has a loss of zero.
     """
     weights = None if class_weights is None else torch.from_numpy(np.float32(class_weights))
 
     def loss(outputs, labels, num_items_in_batch=None):
-        labels = labels[labels != -100]
+        logits = outputs.logits
+        if labels.shape == logits.shape[:-1]:
+            logits, labels = logits.flatten(0, -2), labels.flatten()
+        else:
+            labels = labels[labels != IGNORED]
         summed = cross_entropy(
-            outputs.logits.float(), labels, None if weights is None else weights.to(labels.device),
-            label_smoothing=smoothing, reduction="sum",
+            logits.float(), labels, None if weights is None else weights.to(labels.device),
+            label_smoothing=smoothing, reduction="sum", ignore_index=IGNORED,
         )  # fmt: skip
         return summed / torch.as_tensor(num_items_in_batch).clamp(min=1)
 

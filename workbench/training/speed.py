@@ -20,11 +20,13 @@ from torch import nn
 from workbench.training import devices
 from workbench.training.batches import Encoded
 
+_CLASSIFIERS = ("ForSequenceClassification", "ForTokenClassification")
+
 
 @contextmanager
 def speedups(model: nn.Module, data: Sequence[Encoded], seed: int) -> Iterator["Pool"]:
     """Everything below at once, and the pool of dropout; leaving it gives the model back."""
-    heads = (m for m in model.modules() if type(m).__name__.endswith("ForSequenceClassification"))
+    heads = (m for m in model.modules() if type(m).__name__.endswith(_CLASSIFIERS))
     classifier = next(heads, None)
     with ExitStack() as stack:
         if classifier is not None:
@@ -184,7 +186,8 @@ class _FirstTokenLayer(nn.Module):
 def first_token_only(model: nn.Module) -> Iterator[None]:
     """The last layer computes the one position that the head reads: a seventh less to compute.
 
-    For classifiers of the BERT and RoBERTa families; others are left alone. The result is the same.
+    For classifiers of texts of the BERT and RoBERTa families; others are left alone. The result is
+    the same.
     """
     family = getattr(getattr(model, "config", None), "model_type", None)
     classifies = type(model).__name__.endswith("ForSequenceClassification")

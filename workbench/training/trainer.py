@@ -17,7 +17,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from workbench.errors import UserError
 from workbench.training import devices, inference, losses, optimizers, speed, stop_event
-from workbench.training.batches import ShuffledByLength
+from workbench.training.batches import IGNORED, ShuffledByLength
 
 POSITIONS_AT_ONCE = 2048  # larger pieces are no faster on a CPU and hold more activations
 
@@ -124,7 +124,7 @@ class Trainer(transformers.Trainer):
         pieces = max(self.pieces, -(-positions // at_once))
         try:
             found = []
-            for piece in _cut(inputs, pieces, trim=self.train_dataset.multiple == 1):
+            for piece in _cut(inputs, pieces, trim=self.train_dataset.trimmable):
                 stop_event.raise_if_stopped()
                 found.append(super().training_step(model, piece, num_items_in_batch))
         except (MemoryError, RuntimeError) as error:
@@ -151,18 +151,23 @@ class Trainer(transformers.Trainer):
         )
 
     def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **options):
-        """Cross-entropy, accuracy and macro F1 by the code that predicts, each text counted once.
+        """Cross-entropy, accuracy and macro F1 by the code that predicts, each label counted once.
 
-        Class weights and label smoothing belong to the training loss alone.
+        Class weights and label smoothing belong to the training loss alone. No more than a
+        batch of logits is held: there may be thousands of classes for each of many tokens.
         """
-        rows = self.eval_dataset
-        logits = inference.logits(self.model, rows, self._settings.precision).astype(np.float32)
-        labels, predicted = torch.from_numpy(rows.labels), logits.argmax(1)
+        rows, found = self.eval_dataset, []
+        for batch, logits in inference.logit_batches(self.model, rows, self._settings.precision):
+            labels = torch.from_numpy(rows.labels_of(batch))
+            logits, labels = logits[labels != IGNORED], labels[labels != IGNORED]
+            lost = cross_entropy(logits, labels, reduction="none")
+            found.append((labels.numpy(), logits.argmax(1).numpy(), lost.numpy()))
+        labels, predicted, lost = (np.concatenate(each) for each in zip(*found, strict=True))
         metrics = {
-            "loss": float(cross_entropy(torch.from_numpy(logits), labels)),
-            "accuracy": float((predicted == rows.labels).mean()),
-            "macro_f1": float(f1_score(rows.labels, predicted, average="macro", zero_division=0)),
-            "n": len(rows),
+            "loss": float(lost.mean(dtype=np.float64)),
+            "accuracy": float((predicted == labels).mean()),
+            "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
+            "n": len(labels),
         }
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         return EvalLoopOutput(None, None, named, len(rows))
