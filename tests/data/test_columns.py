@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench import data
-from workbench.data.columns import _unique
+from workbench.data.columns import row_ids
 from workbench.errors import DataWarning, UserError
 
 TEXTS = [f"a story about number {i}" for i in range(60)]
@@ -167,7 +167,7 @@ def test_minus_one_of_a_polarity_is_a_class(load):
 
 @given(st.lists(st.sampled_from(["a", "a-2", "a-2-2", "a-3", "b"])))
 def test_each_row_has_an_id_of_its_own_and_the_first_keeps_its(ids):
-    unique = _unique(pd.Series(ids, dtype=object))
+    unique = row_ids(pd.DataFrame({"id": ids}, dtype=object))
     assert len(set(unique)) == len(ids)
     for value in set(ids):
         assert unique[ids.index(value)] == value
@@ -188,8 +188,8 @@ def test_ids_with_gaps_and_repeats(load, kind):
 
 
 def test_many_copies_of_an_id_take_no_longer_than_many_ids():
-    ids = pd.Series(["a"] * 200_000, dtype=object)
-    assert len(set(_unique(ids))) == 200_000  # minutes if each copy counted from the start
+    ids = pd.DataFrame({"id": ["a"] * 200_000}, dtype=object)
+    assert len(set(row_ids(ids))) == 200_000  # minutes if each copy counted from the start
 
 
 def test_values_of_numpy_are_no_lists(load):

@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["text"],
     submod_attrs={
-        "loading": ["digest", "frame", "frames", "load", "sample", "summary", "table"],
+        "loading": ["digest", "frame", "frames", "labels", "load", "sample", "summary", "table"],
         "sources": ["DATASETS", "bundled"],
     },
 )

@@ -92,11 +92,9 @@ def usable_rows(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFr
     if dropped := int((~is_text).sum()):
         warn(f"{dropped} of {len(table)} rows of {name} have no text and are left out.")
     table = table[is_text]
-    ids = plain_names(table["id"]) if "id" in table else pd.Series(dtype=object)
-    ids = ids.reindex(table.index).fillna(pd.Series(range(len(table)), table.index).map(str))
     split = splits.standard_split(table, name)
     labels = _class_names(table["label"], split, name).reindex(table.index)
-    table = table.assign(id=_unique(ids), label=labels, split=split)
+    table = table.assign(id=row_ids(table), label=labels, split=split)
     for_adaptation = split == "unlabeled"
     labelled = labels.notna() & ~for_adaptation
     if not labelled.any():
@@ -118,11 +116,13 @@ def plain_names(values: pd.Series) -> pd.Series:
     ).dropna()
 
 
-def _unique(ids: pd.Series) -> list[str]:
+def row_ids(table: pd.DataFrame) -> list[str]:
     """Each row gets an id of its own, because predictions are compared by it.
 
     The two languages of a review become "books-001" and "books-001-2".
     """
+    ids = plain_names(table["id"]) if "id" in table else pd.Series(dtype=object)
+    ids = ids.reindex(table.index).fillna(pd.Series(range(len(table)), table.index).map(str))
     ids, taken, copies = list(ids), set(ids), {}
     for row in np.flatnonzero(pd.Series(ids).duplicated()):
         first = ids[row]

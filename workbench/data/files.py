@@ -1,4 +1,4 @@
-"""One file as a table: CSV and TSV in any dialect, Excel, JSON lines, Parquet; all or an error."""
+"""One file as a table: CSV, TSV, Excel, JSON lines, Parquet, CoNLL; all or an error."""
 
 import codecs
 import csv
@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from workbench.data import tagged
 from workbench.data.headers import to_table
 from workbench.errors import UserError, first_line, warn
 
-SUFFIXES = (".csv", ".tsv", ".xlsx", ".jsonl", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".xlsx", ".jsonl", ".parquet", ".conll", ".bio", ".iob2")
 GUESSES = {"gb18030": "GB18030, which is Chinese", "cp1252": "Windows-1252, which is Western"}
 UNQUOTED = {"quoting": csv.QUOTE_NONE}
 HAN = "[\u4e00-\u9fff]"
@@ -30,7 +31,7 @@ def read_file(path: Path, asked: Collection[str] = ()) -> pd.DataFrame:
     UserError : one sentence on why it cannot be read, with the line or the encoding.
     """
     kind = path.suffix.lower()
-    if kind not in SUFFIXES:
+    if kind not in (*SUFFIXES, ".txt"):
         raise UserError(f"'{path}' cannot be read: give a file in {', '.join(SUFFIXES)}.")
     try:
         if kind == ".parquet":
@@ -39,6 +40,8 @@ def read_file(path: Path, asked: Collection[str] = ()) -> pd.DataFrame:
             table = from_arrow(ParquetFile(path).read())
         elif kind == ".jsonl":
             table = _json_lines(_decode(path))
+        elif kind in (".conll", ".bio", ".iob2", ".txt"):
+            table = tagged.parse(_decode(path))
         else:
             records = _excel(path) if kind == ".xlsx" else _delimited(_decode(path), kind)
             table = to_table(records, asked)

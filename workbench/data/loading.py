@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workbench.data import columns, sources, splits
-from workbench.errors import warn
+from workbench.data import columns, sources, splits, tagged
+from workbench.errors import UserError, warn
 
 
 def load(
@@ -24,20 +24,21 @@ def load(
     seed: int = 0,
     tables: list[pd.DataFrame] | None = None,
 ):
-    """Read a labelled corpus into a `datasets.DatasetDict`.
+    """Read labelled texts, or sentences with a tag a token, into a `datasets.DatasetDict`.
 
     Parameters
     ----------
     source : a bundled name (see `DATASETS`), a CSV, TSV, Excel, JSON-lines or Parquet file, a
         folder with train/dev/test files, a folder of such folders (each is a domain), or
-        ``hub:NAME`` (``hub:NAME:CONFIG`` for a configuration).
+        ``hub:NAME`` (``hub:NAME:CONFIG`` for a configuration). Tagged sentences are a CoNLL file
+        (.conll, .bio, .iob2, .txt), or lists in the columns ``tokens`` and ``tags``.
     text_column, label_column : needed only where the usual names do not find them. In a file
         without a header the columns are called ``"column 1"``, ``"column 2"`` …; asked for by such
         a name, the first line is a row.
     label_names : new names of classes, such as ``{"0": "negative"}``; classes that get the same
         name become one.
-    requires : columns the caller cannot do without, such as ``("domain",)``. A source that lacks
-        one gives way, with a `DataWarning`, to the bundled reviews.
+    requires : columns the caller cannot do without, such as ``("domain",)`` or ``("tags",)``. A
+        source that lacks one gives way, with a `DataWarning`, to a bundled one.
     seed : decides the splits where the source has none.
     tables : what `sources.read_tables` gives for the source, where it has been read before.
 
@@ -46,6 +47,7 @@ def load(
     Splits ``train``, ``validation``, ``test`` and, where there is one, ``unlabeled``; columns
     ``id``, ``text``, ``label`` (a `ClassLabel`), and ``domain`` and ``language`` where known. No
     text stands in two of the labelled splits, and each class has at least two training rows.
+    Tagged sentences have ``tokens`` and ``tags`` (BIO), lists of strings, instead of a label.
 
     Raises
     ------
@@ -54,25 +56,30 @@ def load(
     name = f"'{source}'"
     if tables is None:
         tables = sources.read_tables(source, (text_column, label_column))
-    table = columns.name_columns(tables, text_column, label_column, name)
-    missing = [column for column in requires if column not in table.columns]
-    if missing:
-        warn(
-            f"This notebook needs a {' and a '.join(missing)} column, and {name} has none: "
-            "it goes on with the bundled reviews."
-        )
-        return load("reviews", seed=seed)
-    labelled, unlabeled = columns.usable_rows(table, name)
-    if label_names:
-        labelled["label"] = columns.rename_classes(labelled["label"], label_names, name)
-    labelled = splits.arrange(labelled, name, seed)
-    splits.note_overlap(labelled, unlabeled, name)
     path = Path(source).expanduser()
     if source not in sources.DATASETS and path.exists():
         source = path.resolve()
     origin = {"source": str(source), "text_column": text_column, "label_column": label_column}
     origin |= {"label_names": dict(label_names)} if label_names else {}
-    return _to_dataset(labelled, unlabeled, origin | {"seed": seed, "rows_read": len(table)})
+    origin |= {"seed": seed, "rows_read": sum(map(len, tables))}
+    if tagged.holds(tables):
+        if requires and "tags" not in requires:
+            raise UserError(
+                f"{name} holds sentences with a tag a token, and here each text needs a label: "
+                "open it in notebook 07, or give labelled texts."
+            )
+        return _to_dataset(tagged.arrange(tables, name, seed), origin)
+    if "tags" in requires:
+        return _bundled_instead(["tags"], name, seed)
+    table = columns.name_columns(tables, text_column, label_column, name)
+    if missing := [column for column in requires if column not in table.columns]:
+        return _bundled_instead(missing, name, seed)
+    labelled, unlabeled = columns.usable_rows(table, name)
+    if label_names:
+        labelled["label"] = columns.rename_classes(labelled["label"], label_names, name)
+    labelled = splits.arrange(labelled, name, seed)
+    splits.note_overlap(labelled, unlabeled, name)
+    return _to_dataset(pd.concat([labelled, unlabeled], ignore_index=True), origin)
 
 
 def frames(dataset, limit: int | None = None, seed: int = 0) -> tuple[pd.DataFrame, ...]:
@@ -91,8 +98,11 @@ def frame(split) -> pd.DataFrame:
     label_names where there are some, seed) and ``rows_read``, the rows that the source has.
     """
     table = split.to_pandas()
-    names = split.features["label"].names
-    table["label"] = [names[label] if label >= 0 else None for label in table["label"]]
+    if "label" in table:
+        names = split.features["label"].names
+        table["label"] = [names[label] if label >= 0 else None for label in table["label"]]
+    for column in table.columns.intersection(tagged.LISTS):
+        table[column] = table[column].map(list)
     with suppress(ValueError):  # a description that somebody else has written
         table.attrs.update(json.loads(split.info.description))
     return table
@@ -134,6 +144,7 @@ def digest(table: pd.DataFrame) -> str:
 def summary(counted: int | None = None, **splits: pd.DataFrame) -> pd.DataFrame:
     """Rows, classes, words a text and repeated texts of each split, one row a split.
 
+    Of tagged sentences the entities of each type are counted in place of the texts of each class.
     Words are counted in a sample of at most `counted` texts of each.
     """
     from workbench.data import text
@@ -143,7 +154,7 @@ def summary(counted: int | None = None, **splits: pd.DataFrame) -> pd.DataFrame:
         words = sample(table, counted)["text"].map(lambda t: len(text.tokenize(t)))
         rows[name] = {
             "rows": len(table),
-            **{str(k): v for k, v in table["label"].value_counts().sort_index().items()},
+            **{str(k): v for k, v in labels(table).value_counts().sort_index().items()},
             "words (median)": int(words.median()),
             "words (95%)": int(words.quantile(0.95)),
             "repeated texts": int(table["text"].duplicated().sum()),
@@ -151,32 +162,45 @@ def summary(counted: int | None = None, **splits: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).T.astype("Int64")
 
 
+def labels(table: pd.DataFrame) -> pd.Series:
+    """The class of each text, or the type of each entity in tagged sentences."""
+    return table["label"] if "label" in table else tagged.entities(table["tags"])
+
+
 def table() -> pd.DataFrame:
-    """What is bundled, one row a name."""
+    """What is bundled, one row a name; the classes of tagged sentences are types of entities."""
     rows = []
-    for name, (about, _) in sources.DATASETS.items():
+    for name, (about, *_) in sources.DATASETS.items():
         corpus = sources.read(name)
-        classes = corpus["label"].nunique()
+        classes = labels(corpus).nunique()
         rows.append({"name": name, "texts": len(corpus), "classes": classes, "about": about})
     return pd.DataFrame(rows).set_index("name")
 
 
-def _to_dataset(labelled: pd.DataFrame, unlabeled: pd.DataFrame, origin: dict):
-    from datasets import ClassLabel, Dataset, DatasetDict, DatasetInfo, Features, Value
-
-    used = [column for column in columns.COLUMNS if column in labelled]
-    names = sorted(labelled["label"].unique(), key=_numbers_first)
-    features = Features(
-        {c: ClassLabel(names=names) if c == "label" else Value("string") for c in used}
+def _bundled_instead(missing: Sequence[str], name: str, seed: int):
+    bundled = "entities" if "tags" in missing else "reviews"
+    warn(
+        f"This notebook needs a {' and a '.join(missing)} column, and {name} has none: "
+        f"it goes on with the bundled {bundled}."
     )
+    return load(bundled, seed=seed)
+
+
+def _to_dataset(rows: pd.DataFrame, origin: dict):
+    from datasets import ClassLabel, Dataset, DatasetDict, DatasetInfo, Features, List, Value
+
+    used = [c for c in dict.fromkeys((*columns.COLUMNS, *tagged.COLUMNS)) if c in rows]
+    kinds = dict.fromkeys(used, Value("string"))
+    kinds |= {column: List(Value("string")) for column in tagged.LISTS if column in rows}
+    for column in {*used} - {"label", *tagged.LISTS}:
+        rows[column] = rows[column].map(str, na_action="ignore")
+    if "label" in rows:
+        names = sorted(rows["label"].dropna().unique(), key=_numbers_first)
+        kinds["label"] = ClassLabel(names=names)
+        codes = {name: code for code, name in enumerate(names)}
+        rows["label"] = rows["label"].map(codes).fillna(-1).astype(int)
     # Kept by `map`, `filter` and `select` of `datasets`.
-    info = DatasetInfo(json.dumps(origin), features=features)
-    rows = pd.concat([labelled, unlabeled], ignore_index=True)
-    codes = {name: code for code, name in enumerate(names)}
-    rows["label"] = rows["label"].map(codes).fillna(-1).astype(int)
-    for column in used:
-        if column != "label":
-            rows[column] = rows[column].map(str, na_action="ignore")
+    info = DatasetInfo(json.dumps(origin), features=Features(kinds))
     return DatasetDict(
         {
             split: Dataset.from_pandas(part[used], info=info.copy(), preserve_index=False)

@@ -71,7 +71,10 @@ def _read_folder(folder: Path, asked: Collection[str]) -> list[pd.DataFrame]:
 
 
 def _read_split_files(folder: Path, asked: Collection[str]) -> list[pd.DataFrame]:
-    files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES]
+    entries = sorted(folder.iterdir())
+    # Where there are others, a .txt is hardly ever data.
+    files = [p for p in entries if p.suffix.lower() in SUFFIXES]
+    files = files or [p for p in entries if p.suffix.lower() == ".txt"]
     splits = {path: split for path in files if (split := split_of_file(path.stem))}
     if splits and (others := [path.name for path in files if path not in splits]):
         warn(f"'{folder}' has files named after no split, which are not read: {', '.join(others)}.")

@@ -51,11 +51,15 @@ def _words(values: pd.Series) -> pd.Series:
     return words.map({word: word.strip().lower() for word in words.unique()})
 
 
-def arrange(table: pd.DataFrame, name: str, seed: int) -> pd.DataFrame:
-    """Labelled rows with every split, without repeats across splits and without rare classes."""
+def arrange(table: pd.DataFrame, name: str, seed: int, *, classes: bool = True) -> pd.DataFrame:
+    """Labelled rows with every split, without repeats across splits and without rare classes.
+
+    `classes` is whether the labels are classes that each split needs.
+    """
     given, table = set(table["split"]), table.assign(key=_key(table["text"]))
+    common = _without_rare_classes if classes else lambda table, _: table
     if not given & {"validation", "test"}:
-        table = _without_rare_classes(_without_repeats(table.assign(split="train"), name), name)
+        table = common(_without_repeats(table.assign(split="train"), name), name)
         table = _cut(_cut(table, 0.2, "test", seed), 0.125, "validation", seed)
     else:
         if "train" not in given:
@@ -63,11 +67,11 @@ def arrange(table: pd.DataFrame, name: str, seed: int) -> pd.DataFrame:
         if "test" not in given:
             # Two files are a training set and a held-out one, whatever the second is called.
             table = table.assign(split=table["split"].replace("validation", "test"))
-        table = _without_rare_classes(_without_leaks(table, name), name)
+        table = common(_without_leaks(table, name), name)
         if "validation" not in set(table["split"]):
             table = _without_leaks(_cut(table, 0.1, "validation", seed), name)
     # What was cut or left out may have taken rows of a class: its rows are counted last.
-    table = _without_rare_classes(table, name)
+    table = common(table, name)
     for split in ("train", "validation", "test"):
         if split not in set(table["split"]):
             raise UserError(f"{name} has too few different texts for a {split} split.")

@@ -165,7 +165,8 @@ class DataPicker(Picker):
                 heads = [table.head(data_view.SHOWN) for table in tables]
                 # A copy: a slice would keep the whole file in memory.
                 self._first_rows[source] = pd.concat(heads).head(data_view.SHOWN).copy()
-                more = {"requires": self.requires, "seed": self.seed, "tables": tables}
+                requires = self.requires or ("label",)
+                more = {"requires": requires, "seed": self.seed, "tables": tables}
                 dataset = data.load(**choice, **more)
             self._cached = (stamp, dataset, notes)
         return self._cached[1:]

@@ -96,7 +96,7 @@ def concerns(tables: dict[str, pd.DataFrame]) -> list[str]:
         left_out = 1 - len(everything) / rows
         found.append(f"{left_out:.0%} of the rows are left out: see the notes below for why.")
     shares = classes(tables)["share"]
-    if shares.iloc[0] >= NEARLY_ALL:
+    if "label" in everything and shares.iloc[0] >= NEARLY_ALL:
         found.append(
             f"{shares.iloc[0]:.1%} of the rows are of the class '{shares.index[0]}', so always "
             "predicting it is right that often: is this the label column?"
@@ -143,8 +143,11 @@ def sizes(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def classes(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Rows of each class in each split and its share of all, the most frequent first."""
-    counts = pd.DataFrame({name: part["label"].value_counts() for name, part in tables.items()
+    """Rows of each class in each split and its share of all, the most frequent first.
+
+    Entities of each type in place of rows where sentences are tagged.
+    """
+    counts = pd.DataFrame({name: data.labels(part).value_counts() for name, part in tables.items()
                            if name != "unlabeled"}).fillna(0).astype(int)  # fmt: skip
     counts["share"] = counts.sum(axis=1) / counts.to_numpy().sum()
     return counts.sort_values("share", ascending=False, kind="stable")
@@ -186,7 +189,9 @@ def preview(part: pd.DataFrame) -> pd.DataFrame:
     """The first rows, cut to a readable length."""
     cut = part.head(SHOWN).set_index("id")
     cut["text"] = cut["text"].map(_cut)
-    return cut[[c for c in ("text", "label", "domain", "language") if c in cut]]
+    if "tags" in cut:
+        cut["tags"] = cut["tags"].map(" ".join).map(_cut)
+    return cut[[c for c in ("text", "label", "tags", "domain", "language") if c in cut]]
 
 
 def _cut(cell: str) -> str:
@@ -206,16 +211,17 @@ def _fields(kit) -> dict:
 
 
 @cache
-def _bundled() -> list[tuple[str, str]]:
+def _bundled(tagged: bool) -> list[tuple[str, str]]:
     return [(f"{name} · {row.texts} texts, {row.classes} classes", name)
-            for name, row in data.table().iterrows()]  # fmt: skip
+            for name, row in data.table().iterrows()
+            if tagged == (name == "entities")]  # fmt: skip
 
 
 def _state(picker) -> tuple[dict, dict]:
     """What the controls show, and what the menus offer."""
     request = picker.requested
     source, found = request["source"], picker.first_rows(request["source"])
-    menu = list(_bundled())
+    menu = list(_bundled("tags" in picker.requires))
     menu += [] if source in sources.DATASETS else [(f"{Path(source).name} · {source}", source)]
     values = {"source": source, "first line": request["text_column"].startswith("column ")}
     values |= {} if picker.problem else {"other": ""}
@@ -241,7 +247,7 @@ def _names_fold(picker, choose, line) -> tuple:
 
     def show():
         names = _class_names(picker)
-        suits = len(names) <= CLASSES and picker.requested == picker.value
+        suits = 0 < len(names) <= CLASSES and picker.requested == picker.value
         fold.layout.display = "" if suits else "none"
         if set(fields) != set(names):
             fields.clear()
@@ -257,5 +263,6 @@ def _names_fold(picker, choose, line) -> tuple:
 def _class_names(picker) -> dict[str, str]:
     """The names of the classes now, by those that they have in the file."""
     given = picker.value["label_names"]
-    found = picker.dataset["train"].features["label"].names if picker.dataset else []
+    features = picker.dataset["train"].features if picker.dataset else {}
+    found = features["label"].names if "label" in features else []
     return {name: name for name in found if name not in given.values()} | given
