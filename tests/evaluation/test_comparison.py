@@ -240,7 +240,7 @@ def answers(models: int, rows: int, correlation: float, random, accuracy=0.85) -
 def test_equal_models_are_told_apart_in_five_of_a_hundred_comparisons(models, rows, correlation):
     random, pairs = np.random.default_rng(models), list(combinations(range(models), 2))
     smallest = [
-        comparison.max_t(answers(models, rows, correlation, random), pairs, draws=199, seed=i).min()
+        evaluate.max_t(answers(models, rows, correlation, random), pairs, draws=199, seed=i).min()
         for i in range(1500)
     ]
     assert 0.035 <= np.mean(np.array(smallest) <= 0.05) <= 0.065
@@ -251,7 +251,7 @@ def test_a_real_difference_is_found_and_equal_models_beside_it_are_not(tmp_path)
     right = answers(4, 400, 0.5, random)
     right[3] = right[3] * (random.random(400) < 0.8)
     pairs = list(combinations(range(4), 2))
-    p = dict(zip(pairs, comparison.max_t(right, pairs), strict=True))
+    p = dict(zip(pairs, evaluate.max_t(right, pairs), strict=True))
     assert max(p[i, 3] for i in range(3)) < 0.001
     assert min(p[0, 1], p[0, 2], p[1, 2]) > 0.05
 
@@ -259,12 +259,12 @@ def test_a_real_difference_is_found_and_equal_models_beside_it_are_not(tmp_path)
 def test_one_pair_has_the_p_of_mcnemar():
     right = pd.DataFrame({"a": [1.0] * 20 + [0, 0, 0], "b": [1.0] * 9 + [0] * 11 + [1, 1, 1]})
     exact = comparison._exact(right["a"].astype(bool), right["b"].astype(bool))["p"]
-    assert comparison.max_t(right, [("a", "b")], draws=99_999)[0] == pytest.approx(exact, abs=0.003)
-    assert comparison.max_t(right, []).size == 0
+    assert evaluate.max_t(right, [("a", "b")], draws=99_999)[0] == pytest.approx(exact, abs=0.003)
+    assert evaluate.max_t(right, []).size == 0
 
 
 def test_rows_that_one_of_a_pair_has_not_predicted_do_not_count():
     right = pd.DataFrame({"a": [1.0] * 12, "b": [0.0] * 6 + [np.nan] * 6, "c": [1.0] * 12})
-    p = comparison.max_t(right, [("a", "b"), ("a", "c")])
+    p = evaluate.max_t(right, [("a", "b"), ("a", "c")])
     assert p[0] == pytest.approx(2 / 2**6, abs=0.01)
     assert p[1] == 1

@@ -63,10 +63,10 @@ _WORD = regex.compile(
     rf"|\p{{Nd}}+(?:[.,٫٬]\p{{Nd}}+)*|'(?:s|re|ve|ll|d|m)\b|{_EMOTICON}"
 )
 _HAS_LETTER = regex.compile(r"[\p{L}\p{M}\p{N}]")
-_DICTIONARY_SCRIPTS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+UNSPACED_LETTER = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 _NOT_LATIN = regex.compile(r"(?V1)[\p{L}--\p{Latin}]")
-_FOR_A_DICTIONARY = regex.compile(_DICTIONARY_SCRIPTS)
-_NEEDLESS_SPACE = regex.compile(f"(?<={_DICTIONARY_SCRIPTS}) | (?={_DICTIONARY_SCRIPTS})")
+_FOR_A_DICTIONARY = regex.compile(UNSPACED_LETTER)
+_NEEDLESS_SPACE = regex.compile(f"(?<={UNSPACED_LETTER}) | (?={UNSPACED_LETTER})")
 # What a Chinese dictionary has no words for: emoji, and words with letters that are neither
 # Chinese nor ASCII.
 _NOT_CHINESE = regex.compile(

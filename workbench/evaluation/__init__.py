@@ -6,7 +6,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["explain", "plots"],
     submod_attrs={
-        "comparison": ["compare", "holm", "max_t", "mcnemar", "p_text"],
+        "comparison": ["compare", "mcnemar", "p_text"],
+        "corrections": ["holm", "max_t"],
         "scores": "Evaluation confusion corrected_t_test evaluate log_loss metrics wilson".split(),
+        "sequences": ["evaluate_tags", "evaluate_texts", "paired"],
     },
 )

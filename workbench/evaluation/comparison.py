@@ -8,6 +8,7 @@ import pandas as pd
 from workbench.data.loading import digest
 from workbench.errors import UserError
 from workbench.evaluation import scores
+from workbench.evaluation.corrections import max_t
 
 ROW = ["id", "text", "label", "copy"]  # what must agree for two predictions to be of one row
 LIMIT = 12  # runs of the highest accuracy among which a pair to show is looked for
@@ -33,7 +34,16 @@ def mcnemar(a: "scores.Evaluation | pd.DataFrame", b: "scores.Evaluation | pd.Da
     ------
     UserError : the rows cannot be paired.
     """
-    a, b = (_rows(getattr(x, "predictions", x)) for x in (a, b))
+    both = same_rows(*(getattr(x, "predictions", x) for x in (a, b)))
+    return _exact(both["right_a"], both["right_b"])
+
+
+def same_rows(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """The rows of two tables of predictions paired as `mcnemar` says, with ``_a`` and ``_b``.
+
+    ``row_a`` and ``row_b`` are the places of a row in the two tables.
+    """
+    a, b = _rows(a), _rows(b)
     if a["id"].equals(b["id"]):
         both = a.merge(b, left_index=True, right_index=True, suffixes=("_a", "_b"))
     elif a["id"].duplicated().any() or b["id"].duplicated().any():
@@ -42,7 +52,7 @@ def mcnemar(a: "scores.Evaluation | pd.DataFrame", b: "scores.Evaluation | pd.Da
         both = a.merge(b, on="id", suffixes=("_a", "_b"))
     if both.empty or (both["label_a"] != both["label_b"]).any():
         raise UserError("The two have been tested on different data: ids or labels do not agree.")
-    return _exact(both["right_a"], both["right_b"])
+    return both
 
 
 def _exact(right_a: pd.Series, right_b: pd.Series) -> dict:
@@ -109,9 +119,12 @@ def _rows(table: pd.DataFrame) -> pd.DataFrame:
     if len(ids) < len(table):
         raise UserError("some rows have no id.")
     text = table["text"].astype(str).to_numpy() if "text" in table else "(text of id " + ids + ")"
-    label, predicted = (scores.class_names(table[c]) for c in ("label", "predicted"))
+    label = scores.class_names(table["label"])
+    # A translation may be empty.
+    predicted = scores.plain_names(table["predicted"].reset_index(drop=True))
+    predicted = predicted.reindex(ids.index).fillna("").to_numpy()
     rows = pd.DataFrame(
-        {"id": ids, "text": text, "label": label, "predicted": predicted,
+        {"id": ids, "row": range(len(ids)), "text": text, "label": label, "predicted": predicted,
          "right": label == predicted, "p": table.filter(regex="^p_").max(axis=1).to_numpy(),
          "p_label": scores.label_probabilities(table).to_numpy()}
     )  # fmt: skip
@@ -237,52 +250,6 @@ def _test(right: pd.DataFrame) -> dict:
     a, b = (right[column].astype(bool) for column in right)
     means = {"accuracy_a": a.mean(), "accuracy_b": b.mean(), "difference": a.mean() - b.mean()}
     return means | _exact(a, b)
-
-
-def max_t(right: pd.DataFrame, pairs: list[tuple], draws: int = 9_999, seed: int = 0) -> np.ndarray:
-    """P-values of the differences between `pairs` of models, adjusted for all of them.
-
-    Each draw turns the sign of a row's differences, in all pairs at once, by chance, and keeps the
-    largest statistic (difference by its standard error): so the correlation between pairs counts.
-    Step-down, two-sided (Westfall and Young 1993; Romano and Wolf 2005). A single pair alone would
-    give McNemar's exact test.
-
-    Parameters
-    ----------
-    right : a row a text, a column a model: 1 where it is right, 0 where not, NaN where not tested.
-    pairs : two columns of `right` each.
-    """
-    if not pairs:
-        return np.array([])
-    # Rows on which the same models are right turn together: a binomial number of signs.
-    patterns, counts = np.unique(right.fillna(-1).to_numpy(np.int8), axis=0, return_counts=True)
-    columns = {column: patterns[:, i] for i, column in enumerate(right)}
-    pattern_differences = np.stack(
-        [(columns[a] - columns[b]) * ((columns[a] >= 0) & (columns[b] >= 0)) for a, b in pairs], 1
-    ).astype(np.float32)
-    scale = np.sqrt(np.maximum(counts @ np.abs(pattern_differences), 1)).astype(np.float32)
-    observed = np.abs(counts @ pattern_differences) / scale
-    order, random = np.argsort(-observed), np.random.default_rng(seed)
-    as_large = np.zeros(len(pairs))
-    for start in range(0, draws, 1000):
-        size = (min(1000, draws - start), len(counts))
-        signs = (2 * random.binomial(counts, 0.5, size) - counts).astype(np.float32)
-        drawn = np.abs(signs @ pattern_differences) / scale
-        # The largest of a pair and of all whose observed statistic is smaller.
-        largest = np.maximum.accumulate(drawn[:, order[::-1]], axis=1)[:, ::-1]
-        as_large += (largest >= observed[order] - 1e-4).sum(axis=0)
-    adjusted = np.empty(len(pairs))
-    adjusted[order] = np.maximum.accumulate((1 + as_large) / (1 + draws))
-    return adjusted
-
-
-def holm(p_values: list[float]) -> list[float]:
-    """Holm's step-down correction for several tests (Holm 1979), in the order given."""
-    p, order = np.asarray(p_values), np.argsort(p_values)
-    adjusted = np.empty(len(p))
-    steps = (p[order] * np.arange(len(p), 0, -1)).clip(max=1)
-    adjusted[order] = np.maximum.accumulate(steps)
-    return adjusted.tolist()
 
 
 def best_pair(found: list) -> tuple[list, float]:
