@@ -1,4 +1,4 @@
-"""The numbers of data/README.md, counted in data/reviews.csv: `python -m benchmarks.corpus`."""
+"""The numbers of data/README.md, counted in the bundled files: `python -m benchmarks.corpus`."""
 
 import re
 
@@ -10,6 +10,7 @@ from workbench import data, models
 
 DOMAINS = ("books", "films", "electronics", "kitchen")
 LANGUAGES = {"en": ("English", "words"), "zh": ("Chinese", "characters")}
+SPLITS, TYPES = ("train", "validation", "test"), ("PER", "LOC", "ORG", "PRO")
 RARE = 12  # a trait of fewer texts says little about any label
 EMOJI = r"[\U0001F300-\U0001FAFF\u2600-\u27BF]"
 TRAITS = {
@@ -119,6 +120,40 @@ def card(corpus: pd.DataFrame) -> list[str]:
     return [*lines, *(f"{kind}: {mean:.2f}" for kind, mean in means.items())]
 
 
+def sentences() -> pd.DataFrame:
+    """The bundled sentences with entities as they are written; ``names`` are (name, type) pairs."""
+    table = pd.read_json(data.bundled("data") / "entities.jsonl", lines=True)
+    return table.assign(
+        names=[names(*row) for row in zip(table["tokens"], table["tags"], strict=True)]
+    )
+
+
+def names(tokens: list[str], tags: list[str]) -> list[tuple[str, str]]:
+    """The entities of a sentence, case-folded, with their types."""
+    found = []
+    for token, tag in zip(tokens, tags, strict=True):
+        if tag[0] == "B":
+            found.append(([token], tag[2:]))
+        elif tag[0] == "I":
+            found[-1][0].append(token)
+    return [(" ".join(words).casefold(), kind) for words, kind in found]
+
+
+def entity_card(corpus: pd.DataFrame) -> list[str]:
+    """The lines of the data card that hold numbers of the sentences with entities."""
+    lines = []
+    for language, (name, _) in LANGUAGES.items():
+        rows = corpus[corpus["language"] == language]
+        found = rows["names"].explode().dropna()
+        kinds, lengths = found.str[1].value_counts(), rows["tokens"].str.len()
+        cells = [name, len(rows), *(sum(rows["split"] == split) for split in SPLITS),
+                 *(kinds[kind] for kind in TYPES), found.str[0].nunique(),
+                 f"{(rows['names'].str.len() == 0).mean():.0%}",
+                 f"{lengths.median():.0f} ({lengths.min()} to {lengths.max()})"]  # fmt: skip
+        lines.append(row(cells))
+    return lines
+
+
 def row(cells: list) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -134,7 +169,7 @@ def kinds_of_pairs() -> dict[str, pd.DataFrame]:
 
 if __name__ == "__main__":
     corpus = reviews()
-    print("\n".join(card(corpus)))
+    print("\n".join(card(corpus) + entity_card(sentences())))
     for language, (name, _) in LANGUAGES.items():
         print(f"\n{name}: share of positive texts by traits of the surface\n")
         print(give_aways(corpus, language).sort_values("positive").to_string(

@@ -206,3 +206,8 @@ def test_wikiann(real_data):
     assert len(corpus["test"]) == 2000
     found = tagged.entities(data.frame(corpus["test"])["tags"]).value_counts().to_dict()
     assert found == {"LOC": 1022, "PER": 929, "ORG": 876}  # as `grep -c B-LOC dev.conll` counts
+
+
+def test_where_tags_are_needed_labelled_texts_give_way_to_the_bundled_sentences():
+    with pytest.warns(DataWarning, match="goes on with the bundled entities"):
+        assert "tags" in data.load("reviews", requires=("tags",))["train"].column_names

@@ -67,6 +67,16 @@ def test_data_is_loaded_before_any_kernel_and_its_path_made_absolute(tmp_path, m
         parameters.check([path], {"DATA": "mine.csv", "TEXT_COLUMN": "nowhere"})
 
 
+def test_tagged_sentences_are_for_the_notebooks_that_begin_with_them(tmp_path):
+    rows = "".join(f"Ann{i}\tB-PER\nleft\tO\n\n" for i in range(30))
+    (tmp_path / "mine.conll").write_text(rows)
+    source = {"DATA": str(tmp_path / "mine.conll")}
+    tagger = write(tmp_path / "a.ipynb", parameters='DATA = "entities"')
+    assert parameters.check([tagger], source)[tagger] == source
+    with pytest.raises(UserError, match="each text needs a label"):
+        parameters.check([write(tmp_path / "b.ipynb", parameters='DATA = "reviews"')], source)
+
+
 def test_a_large_text_is_found_from_where_the_command_was_given(tmp_path, monkeypatch):
     path = write(tmp_path / "a.ipynb", parameters='LARGE_TEXT = ""')
     (tmp_path / "texts").mkdir()

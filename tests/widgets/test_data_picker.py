@@ -358,3 +358,17 @@ def test_classes_are_renamed_in_a_table_and_the_names_are_kept_in_the_value(tmp_
     picker.choose(source="reviews")
     assert set(controls(view)) >= {"negative", "positive"}
     assert "bad" not in controls(view)
+
+
+def test_tagged_sentences_are_offered_and_shown_where_tags_are_asked_for():
+    picker = DataPicker("entities", requires=("tags",))
+    page = picker.still()["text/html"]
+    assert all(f">{kind}<" in page for kind in ("PER", "LOC", "ORG", "PRO"))
+    assert "B-PER I-PER O" in page
+    assert "Read: 1,398 of 1,398 rows." in page
+    assert [name for _, name in data_view._state(picker)[1]["source"]] == ["entities"]
+    classifier = DataPicker("reviews")
+    assert "entities" not in [name for _, name in data_view._state(classifier)[1]["source"]]
+    with pytest.raises(UserError, match="each text needs a label"):
+        classifier.choose(source="entities")
+    assert classifier.value["source"] == "reviews"

@@ -10,10 +10,16 @@ from workbench.data.splits import split_of_file
 from workbench.errors import UserError, first_line, unknown, warn
 
 DATASETS = {
-    "reviews": ("English reviews of books, films, electronics and kitchenware", ("en",)),
-    "reviews-zh": ("the same reviews in Chinese", ("zh",)),
-    "reviews-en-zh": ("both languages", ("en", "zh")),
-}
+    "reviews": (
+        "English reviews of books, films, electronics and kitchenware", "reviews.csv", ["en"]
+    ),
+    "reviews-zh": ("the same reviews in Chinese", "reviews.csv", ["zh"]),
+    "reviews-en-zh": ("both languages", "reviews.csv", ["en", "zh"]),
+    "entities": (
+        "English and Chinese sentences with persons, places, organisations and products",
+        "entities.jsonl", ["en", "zh"],
+    ),
+}  # fmt: skip
 
 
 def bundled(name: str) -> Path:
@@ -40,8 +46,9 @@ def read_tables(source: str | Path, asked: Collection[str] = ()) -> list[pd.Data
     """
     text = str(source)
     if text in DATASETS:
-        corpus = read_file(bundled("data") / "reviews.csv")
-        return [corpus[corpus["language"].isin(DATASETS[text][1])]]
+        _, file, languages = DATASETS[text]
+        corpus = read_file(bundled("data") / file)
+        return [corpus[corpus["language"].isin(languages)]]
     if text.startswith("hub:"):
         return _read_hub(text)
     path = Path(text).expanduser()
