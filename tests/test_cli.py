@@ -210,6 +210,18 @@ def test_compare_prints_runs_and_tests(tmp_path, capsys, monkeypatch):
     assert cli.main(["compare", "elsewhere"]) == 2
 
 
+def test_compare_prints_a_table_for_each_metric(tmp_path, capsys):
+    from tests.evaluation.test_sequences import runs_of_each_kind
+
+    runs_of_each_kind(tmp_path)
+    assert cli.main(["compare", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    heads = [line.split()[2] for line in printed.splitlines() if line.startswith("model ")]
+    assert heads == ["accuracy", "entity_f1", "bleu"]
+    assert printed.count("(paired bootstrap)") == 2
+    assert "McNemar" not in printed
+
+
 @pytest.mark.parametrize(("command", "known"), [("models", "majority"), ("data", "reviews-zh")])
 def test_the_catalogues_are_printed(capsys, command, known):
     assert cli.main([command]) == 0

@@ -155,18 +155,19 @@ def _compare(args: argparse.Namespace) -> int:
     found = [run for place in places for run in _runs_in(place)]
     if not found:
         raise UserError(f"There are no runs in '{places[0]}'; 'workbench run' makes some.")
-    scores, tests = evaluation.compare(found)
-    _print_table(scores, ".3f")
-    if tests.empty:
-        print("\nNo two runs predicted the same rows, so there is nothing to test.")
-        return 0
-    print(
-        "\nAccuracies are counted on the same rows only where test_set is the same. Each run beside"
-        "\nthe best one, on the n rows that both predicted: exact McNemar p, and p adjusted for all"
-        f"\n{len(tests)} pairs (max-T). Where p_adjusted is 0.05 or more, these rows cannot tell"
-        "\nwhich of the two is better."
-    )
-    _print_table(tests.drop_duplicates("b"), ".4f")  # the pairs with the best run come first
+    for metric, (scores, tests) in evaluation.compare_by_metric(found).items():
+        _print_table(scores, ".3f")
+        if tests.empty:
+            print("\nNo two runs predicted the same rows, so there is nothing to test.\n")
+            continue
+        test, correction = evaluation.how_tested(metric)
+        print(
+            "\nScores are counted on the same rows only where test_set is the same. Each run beside"
+            f"\nthe best one, on the n rows that both predicted: p ({test}), and p adjusted for all"
+            f"\n{len(tests)} pairs ({correction}). Where p_adjusted is 0.05 or more, these rows"
+            "\ncannot tell which of the two is better."
+        )
+        _print_table(tests.drop_duplicates("b"), ".4f")  # the pairs with the best run come first
     return 0
 
 

@@ -46,6 +46,11 @@ def test_score_bars_carry_the_interval():
     assert list(bar.error_x.array) == pytest.approx([0.1, 0.05])
 
 
+def test_score_bars_of_bleu_fit_into_the_chart():
+    table = pd.DataFrame({"bleu": [31.0]}, index=["m"])
+    assert plots.score_bars(table, "bleu").layout.xaxis.range == (0, 100)
+
+
 def test_learning_curve_averages_the_draws():
     table = pd.DataFrame({"model": "m", "labels": [16, 16, 64], "accuracy": [0.5, 0.7, 0.8]})
     line = plots.learning_curve(table).data[0]

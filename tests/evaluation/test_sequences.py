@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from seqeval import metrics as reference
 
-from workbench import evaluate
+from workbench import evaluate, runs
 from workbench.errors import UserError
 
 TAGS = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])
@@ -198,3 +198,73 @@ def test_rows_of_different_data_are_refused():
             evaluate.paired("bleu", first, other)
     with pytest.raises(UserError, match="no metric 'accuracy'"):
         evaluate.paired("accuracy", first, first)
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+def kept(root, name: str, evaluation) -> runs.Run:
+    return runs.load(
+        runs.save(name, metrics=evaluation.metrics, predictions=evaluation.predictions, root=root)
+    )
+
+
+def runs_of_each_kind(root) -> list:
+    """Two taggers, a third on other sentences, two translators, a classifier."""
+    random = np.random.default_rng(0)
+    true, good = noisy(random, 60, 0.95)
+    poor = [["O" if random.random() < 0.5 else tag for tag in row] for row in true]
+    for name, tags in (("poor", poor), ("good", good)):
+        kept(root, name, evaluate.evaluate_tags(Fixed(tags), sentences(true)))
+    kept(root, "elsewhere", evaluate.evaluate_tags(Fixed(true[:40]), sentences(true[:40])))
+    texts = [f"the {word} sat on the mat today" for word in "cat dog cow hen".split()]
+    kept(root, "copy", evaluate.evaluate_texts(["the"] * 4, texts, ["bleu", "chrf"]))
+    kept(root, "empty", evaluate.evaluate_texts(["", *texts[1:]], texts, ["bleu", "chrf"]))
+    frame = pd.DataFrame({"id": ["1"], "text": ["x"], "label": ["a"], "predicted": ["a"]})
+    runs.save("classifier", metrics={"accuracy": 1.0, "n": 1}, predictions=frame, root=root)
+    return runs.list_runs(root)
+
+
+def test_runs_are_compared_with_those_of_their_metric_alone(tmp_path):
+    found = evaluate.compare_by_metric(runs_of_each_kind(tmp_path))
+    assert list(found) == ["accuracy", "entity_f1", "bleu"]
+    table, tests = found["entity_f1"]
+    assert list(table["model"]) == ["elsewhere", "good", "poor"]
+    assert table["entity_f1"].is_monotonic_decreasing
+    (row,) = tests.itertuples()  # one was tested on other sentences
+    assert (row.a, row.b) == tuple(table["run"][1:])
+    assert (row.first, row.second) == tuple(table["entity_f1"][1:])
+    assert row.low > 0
+    assert row.p == row.p_adjusted < 0.05
+    table, tests = found["bleu"]
+    assert list(table["model"]) == ["empty", "copy"]
+    assert len(tests) == 1
+    assert found["accuracy"][1].empty
+
+
+def test_several_pairs_are_corrected_for_their_number(tmp_path):
+    random = np.random.default_rng(0)
+    true, predicted = noisy(random, 60, 0.8)
+    for name in "abc":
+        table = sentences(true)
+        kept(tmp_path, name, evaluate.evaluate_tags(Fixed(predicted), table))
+        predicted = noisy(random, 60, 0.8)[1]
+        predicted = [(row * 5)[: len(t)] for row, t in zip(predicted, true, strict=True)]
+    _, tests = evaluate.compare_by_metric(runs.list_runs(tmp_path))["entity_f1"]
+    assert len(tests) == 3
+    assert tests["p_adjusted"].tolist() == pytest.approx(evaluate.holm(tests["p"].tolist()))
+
+
+def test_runs_whose_predictions_are_gone_are_listed_and_not_tested(tmp_path):
+    found = runs_of_each_kind(tmp_path)
+    for run in found:
+        (run.path / "predictions.parquet").unlink()
+    for table, tests in evaluate.compare_by_metric(found).values():
+        assert len(table)
+        assert tests.empty
+
+
+@pytest.mark.parametrize("metrics", [{}, {"n": 3}, {"loss": 1.0, "accuracy": 0.5, "bleu": 3.0}])
+def test_what_a_run_is_judged_by(metrics):
+    assert evaluate.main_metric(metrics) == "accuracy"
+    assert evaluate.main_metric({"rougeL": 0.1, "rouge1": 0.2, **metrics}) == "rougeL"

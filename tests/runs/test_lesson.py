@@ -66,6 +66,25 @@ def test_a_record_is_a_run_and_a_row_of_the_scores(reviews):
     assert len(run.predictions()) == len(test)
 
 
+def test_scores_are_listed_by_the_metric_asked_for():
+    work = lesson.start("07_x", "smoke", 7)
+    texts = ["the cat sat on the mat", "a dog ran off at night"]
+    for name, predicted in (("copy", ["the cat", ""]), ("same", texts)):
+        found = evaluation.evaluate_texts(predicted, texts, ["bleu", "chrf"], sources=list("xy"))
+        work.record(name, found, seconds=0.1)
+    table = pd.DataFrame({"tokens": [["Oslo"]], "tags": [["B-LOC"]]})
+    tagger = type("Tagger", (), {"predict": lambda self, sentences: [["O"] for _ in sentences]})
+    work.record("none", evaluation.evaluate_tags(tagger(), table))
+    for metric in ("bleu", "chrf"):
+        scores = work.scores(metric)
+        assert list(scores) == [metric, f"{metric}_low", f"{metric}_high", "n", "seconds"]
+        assert list(scores.index) == ["same", "copy"]
+    assert work.scores("entity_f1").loc["none", ["entity_f1", "entity_recall"]].tolist() == [0, 0]
+    with pytest.raises(UserError, match="no recorded metric 'accuracy'"):
+        work.scores()
+    assert len(runs.list_runs()) == 3
+
+
 @pytest.mark.parametrize(
     ("right", "said"),
     [(None, "Not answered yet."), (True, "Right."), (False, "Not quite: look again")],

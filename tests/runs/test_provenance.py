@@ -52,6 +52,20 @@ def test_the_digest_tells_other_rows_and_not_another_order(rows, random):
     assert runs.describe_data(other)["digest"] != described["digest"]
 
 
+def test_sentences_that_were_tagged_are_found_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "runs"))
+    lines = [f"Ada B-PER\nmet O\nguest{i} O\n" for i in range(40)]
+    (tmp_path / "own.conll").write_text("\n".join(lines), encoding="utf-8")
+    test = data.frames(data.load(str(tmp_path / "own.conll")))[2]
+    tagger = SimpleNamespace(predict=lambda sentences: [["O"] * len(s) for s in sentences])
+    path = lesson.start("07_x", "smoke").record("none", evaluation.evaluate_tags(tagger, test))
+    run = runs.load(path)
+    assert run.info["data"] == runs.describe_data(test=test)
+    assert runs.obstacles(run) == []
+    (tmp_path / "own.conll").write_text("\n".join(lines[1:]), encoding="utf-8")
+    assert "gives other rows" in runs.obstacles(run)[0]
+
+
 @pytest.mark.parametrize("labels", [["a", "b"], [1, 0], [1.0, None], [True, False]])
 def test_a_frame_of_somebody_s_own_needs_no_ids(labels):
     described = runs.describe_data(pd.DataFrame({"text": ["x", "y"], "label": labels}))

@@ -232,6 +232,22 @@ def test_the_index_lists_notebooks_and_sorts_scores(page):
     assert "<td>2.0</td>" in html
 
 
+def test_scores_of_other_metrics_stand_apart(page):
+    many = results()
+    many["notebooks"]["05_gone"]["metrics"] = {
+        "translator": {"bleu": 31.0, "bleu_low": 26.0, "bleu_high": 36.0, "chrf": 50.0, "n": 8},
+        "tagger": {"entity_f1": 0.7, "entity_f1_low": 0.6, "entity_f1_high": 0.9, "n": 9},
+        "better": {"entity_f1": 0.9, "n": 9},
+    }
+    html = report.write_index(page.parent, many).read_text(encoding="utf-8")
+    places = [html.index(f"<td>{name}") for name in ("worse", "odd", "better", "tagg", "transl")]
+    assert places == sorted(places), "metric after metric, the best first"
+    assert "26.000 to 36.000" in html
+    assert '<i style="width: 31.0%">' in html
+    assert re.search(r"left: 26.0%;\s+width: 10.0%", html), "BLEU goes up to 100"
+    assert "0.600 to 0.900" in html
+
+
 # --- in a browser -------------------------------------------------------------------------------
 
 

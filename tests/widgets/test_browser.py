@@ -364,6 +364,41 @@ def test_several_runs_are_compared_in_all_pairs(shown, names):
     assert re.search(r"B: best A: poor 12 0\.917 0\.500 0\.417 6 1 0\.125 0\.\d+ C:", text)
 
 
+@pytest.fixture
+def kinds(tmp_path):
+    """A browser of runs that are judged by three metrics, a view, and their folders by name."""
+    from tests.evaluation.test_sequences import runs_of_each_kind
+
+    names = {run.name: run.path.name for run in runs_of_each_kind(tmp_path)}
+    it = browser.RunBrowser(tmp_path)
+    return it, Seen(it), names
+
+
+def test_a_run_without_accuracy_is_listed_with_its_own_metric(kinds):
+    it = kinds[0]
+    table = browser_view.listed(it.found).set_index("name")
+    assert table.loc["empty", "other score"].startswith("bleu ")
+    assert table.loc["good", "other score"].startswith("entity_f1 0.9")
+    assert re.fullmatch(r"0\.\d{3} to [01]\.\d{3}", table.loc["good", "95% interval"])
+    assert table.loc["classifier", "other score"] == ""
+    assert "entity_f1" in it.still()["text/plain"]
+
+
+def test_runs_without_accuracy_are_compared_by_a_bootstrap(kinds):
+    it, view, names = kinds
+    it.value = [names["good"], names["poor"]]
+    text = plain(view.compared.value)
+    assert re.search(r"entity_f1 A: good 0\.9\d+ B: poor 0\.\d+ A − B 0\.\d+", text)
+    assert "p = 0.002 (paired bootstrap): significant at 5%" in text
+    assert len(view.disagreements)
+    it.value = [names["good"], names["copy"]]
+    assert "good is judged by entity_f1 and copy by bleu" in view.compared.value
+    it.value = [names["good"], names["poor"], names["copy"], names["empty"]]
+    text = plain(view.compared.value)
+    assert text.count("(paired bootstrap, Holm for all)") == 2
+    assert re.search(r"bleu of first of second difference low high p p, all pairs D: empty", text)
+
+
 def test_a_view_that_fails_says_so_and_shows_the_next_choice(shown, names, monkeypatch):
     it, view = shown
     other = Seen(it)

@@ -8,7 +8,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "comparison": ["compare", "mcnemar", "p_text"],
         "corrections": ["holm", "max_t"],
-        "scores": "Evaluation confusion corrected_t_test evaluate log_loss metrics wilson".split(),
-        "sequences": ["evaluate_tags", "evaluate_texts", "paired"],
+        "scores": [
+            "Evaluation", "confusion", "corrected_t_test", "evaluate", "log_loss", "main_metric",
+            "metrics", "wilson",
+        ],
+        "sequences": [
+            "compare_by_metric", "evaluate_tags", "evaluate_texts", "paired", "how_tested",
+        ],
     },
-)
+)  # fmt: skip

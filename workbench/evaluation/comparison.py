@@ -73,6 +73,9 @@ def paired(a, b) -> pd.DataFrame:
     ------
     UserError : a sentence on why the two cannot be compared.
     """
+    metric, its = scores.main_metric(a.metrics), scores.main_metric(b.metrics)
+    if metric != its:
+        raise UserError(f"{a.name} is judged by {metric} and {b.name} by {its}: choose two alike.")
     one, other = run_rows(a), run_rows(b)
     if not set(one["id"]) & set(other["id"]):
         raise UserError(

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 from plotly.io.base_renderers import MimetypeRenderer
 
+from workbench.evaluation.scores import METRICS
 from workbench.training.history import History
 
 # Okabe and Ito's colours, which can be distinguished with every common kind of colour blindness;
@@ -111,7 +112,7 @@ def score_bars(table: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
                insidetextanchor="start")
     )  # fmt: skip
     return figure.update_layout(
-        xaxis={"title": f"{metric} (line: 95% interval)", "range": [0, 1]},
+        xaxis={"title": f"{metric} (line: 95% interval)", "range": [0, METRICS.get(metric, 1)]},
         title=f"{metric} by model",
         height=140 + 34 * len(table),
     )

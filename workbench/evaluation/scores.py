@@ -9,6 +9,11 @@ import pandas as pd
 from workbench.data.columns import plain_names
 from workbench.errors import UserError
 
+# What a run can be judged by, and the highest value.
+METRICS = {
+    "accuracy": 1, "entity_f1": 1, "bleu": 100, "chrf": 100, "rouge1": 1, "rouge2": 1, "rougeL": 1
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -59,6 +64,11 @@ def evaluate(model, table: pd.DataFrame, split: str = "test") -> Evaluation:
     predictions = pd.concat([predictions, columns], axis=1)
     predictions.attrs.update(table.attrs)  # where the rows are from
     return Evaluation(metrics(predictions) | {"split": split}, predictions)
+
+
+def main_metric(metrics: dict) -> str:
+    """The metric that a run is judged by: the first of `METRICS` that it has, or accuracy."""
+    return next((name for name in metrics if name in METRICS), "accuracy")
 
 
 def class_names(labels) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Scores of what is no single label: named entities, summaries, translations."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,10 +12,11 @@ import regex
 from workbench.data import text
 from workbench.data.columns import plain_names
 from workbench.errors import UserError, unknown
-from workbench.evaluation import comparison
-from workbench.evaluation.scores import Evaluation
+from workbench.evaluation import comparison, corrections
+from workbench.evaluation.scores import METRICS, Evaluation, main_metric
 
-OF_TEXTS = ("bleu", "chrf", "rouge1", "rouge2", "rougeL")
+OF_TEXTS = [name for name in METRICS if name not in ("accuracy", "entity_f1")]
+TESTS = ["a", "b", "n", "first", "second", "difference", "low", "high", "p", "p_adjusted"]
 DRAWS = 1000  # of the bootstrap
 # rouge-score counts runs of a to z and digits; the same of every alphabet, and a character of
 # scripts without spaces.
@@ -113,6 +116,51 @@ def paired(metric: str, first, second) -> dict[str, float]:
         "first": scores[0], "second": scores[1], "difference": scores[0] - scores[1],
         "low": low, "high": high, "p": min(1.0, float(2 * beyond / (1 + DRAWS))), "n": len(both),
     }  # fmt: skip
+
+
+def describe(metric: str, test: dict) -> str:
+    """What `paired` has found of two runs A and B, in words."""
+    meaning = "significant at 5%" if test["p"] < 0.05 else "these rows cannot tell which is better"
+    return (
+        f"{metric} on {test['n']} texts: {test['first']:.3f} of A and {test['second']:.3f} of B, a "
+        f"difference of {test['difference']:.3f} (95% interval {test['low']:.3f} to "
+        f"{test['high']:.3f}); {comparison.p_text(test['p'])} (paired bootstrap): {meaning}."
+    )
+
+
+def compare_by_metric(found: list) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """The two tables of `comparison.compare` for each metric that some of the runs are judged by.
+
+    Where that is not accuracy, the tests are those of `paired`, of all runs with the same
+    ``test_set``, and ``p_adjusted`` is corrected by `holm`.
+    """
+    groups = {metric: [r for r in found if main_metric(r.metrics) == metric] for metric in METRICS}
+    compare = {"accuracy": lambda metric, group: comparison.compare(group)}
+    return {m: compare.get(m, _compare)(m, group) for m, group in groups.items() if group}
+
+
+def how_tested(metric: str) -> tuple[str, str]:
+    """How `compare_by_metric` tests a pair, and how it corrects for the number of pairs."""
+    exact = metric == "accuracy"
+    return ("exact McNemar test", "max-T") if exact else ("paired bootstrap", "Holm")
+
+
+def _compare(metric: str, found: list) -> tuple[pd.DataFrame, pd.DataFrame]:
+    found, tests = sorted(found, key=lambda run: -run.metrics[metric]), []
+    columns = [metric, f"{metric}_low", f"{metric}_high", "n", "split"]
+    table = pd.DataFrame(
+        {"model": run.name, "notebook": run.info.get("notebook") or "",
+         **{name: run.metrics.get(name) for name in columns},
+         "test_set": run.info.get("test_set") or "", "run": run.path.name}
+        for run in found
+    )  # fmt: skip
+    for a, b in combinations(found, 2):
+        with suppress(OSError, ValueError):  # no predictions, broken ones, other rows
+            if a.info.get("test_set") == b.info.get("test_set"):
+                test = paired(metric, a.predictions(), b.predictions())
+                tests.append({"a": a.path.name, "b": b.path.name, **test})
+    adjusted = corrections.holm([test["p"] for test in tests])
+    return table, pd.DataFrame(tests).assign(p_adjusted=adjusted).reindex(columns=TESTS)
 
 
 def _predictions(texts, references, predicted, split: str, ids) -> pd.DataFrame:

@@ -12,8 +12,11 @@ import numpy as np
 from workbench import models
 from workbench.errors import DataWarning, UserError, unknown
 from workbench.evaluation import plots
+from workbench.evaluation.scores import METRICS
 from workbench.runs import folders, notebooks, provenance
 from workbench.runs.notebooks import PROFILES
+
+BESIDE = {"accuracy": ["macro_f1", "loss"], "entity_f1": ["entity_precision", "entity_recall"]}
 
 
 class Lesson:
@@ -52,13 +55,21 @@ class Lesson:
             seconds=seconds,
         )
 
-    def scores(self):
-        """The recorded scores, best first: accuracy with its interval, F1, loss, seconds."""
+    def scores(self, metric: str = "accuracy"):
+        """The recorded scores by `metric`, best first, with its interval and what goes with it.
+
+        Raises
+        ------
+        UserError : nothing was recorded with that metric.
+        """
         import pandas as pd
 
-        columns = ["accuracy", "accuracy_low", "accuracy_high", "macro_f1", "loss", "n", "seconds"]
         table = pd.DataFrame(self._rows.values(), pd.Index(self._rows, name="model"))
-        return table[columns].sort_values("accuracy", ascending=False)
+        if metric not in table:
+            raise unknown("recorded metric", metric, [name for name in METRICS if name in table])
+        columns = [metric, f"{metric}_low", f"{metric}_high", *BESIDE.get(metric, []), "n"]
+        table = table.dropna(subset=metric).sort_values(metric, ascending=False)
+        return table[[*columns, "seconds"]]
 
 
 def start(notebook: str, profile: str = "quick", seed: int = 0) -> Lesson:

@@ -48,6 +48,8 @@ def describe_data(
 def _named(table: pd.DataFrame) -> pd.DataFrame:
     """Id, text and label as strings; a row without an id has its number."""
     table = table.reset_index(drop=True)
+    if "tokens" in table:  # as `evaluate_tags` writes them
+        table = table.assign(text=table["tokens"].map(" ".join), label=table["tags"].map(" ".join))
     numbers = pd.Series(range(len(table))).map(str)
     ids = plain_names(table["id"]).reindex(table.index) if "id" in table else numbers
     label = plain_names(table["label"]).reindex(table.index)

@@ -5,6 +5,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from workbench.evaluation.scores import METRICS, main_metric
 from workbench.runs import folders, notebooks
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -68,7 +69,7 @@ def write_index(out: str | Path, results: dict) -> Path:
     out = Path(out)
     environment = Environment(autoescape=True, trim_blocks=True)
     environment.filters["score"] = lambda v: "" if v is None else f"{v:.3f}"
-    environment.filters["percent"] = lambda v: f"{100 * min(max(v or 0, 0), 1):.1f}"
+    environment.filters["percent"] = lambda v, most: f"{100 * min(max((v or 0) / most, 0), 1):.1f}"
     facts = {**results["parameters"], "minutes": f"{results['seconds'] / 60:.1f}"}
     html = environment.from_string(_template("index.html.j2")).render(
         style=_template("report.css"),
@@ -179,11 +180,13 @@ def _scripts(html: str) -> str:
 
 
 def _scores(notebooks: dict) -> list[dict]:
-    rows = [
-        {"model": model, "notebook": name, "accuracy": None, "macro_f1": None, **metrics}
-        for name, entry in notebooks.items()
-        for model, metrics in entry["metrics"].items()
-    ]
-    for row in rows:
-        row["interval"] = None not in (row.get("accuracy_low"), row.get("accuracy_high"))
-    return sorted(rows, key=lambda row: -(row["accuracy"] or 0))
+    """A row a model: those of one metric together, the best first."""
+    order, rows = list(METRICS), []
+    for name, entry in notebooks.items():
+        for model, found in entry["metrics"].items():
+            metric = main_metric(found)
+            score, low, high = (found.get(f"{metric}{end}") for end in ("", "_low", "_high"))
+            row = {"metric": metric, "most": METRICS[metric], "score": score, "low": low}
+            row |= {"high": high, "macro_f1": None, **found}
+            rows.append({"model": model, "notebook": name, **row})
+    return sorted(rows, key=lambda row: (order.index(row["metric"]), -(row["score"] or 0)))

@@ -6,19 +6,19 @@ import pandas as pd
 
 from workbench import evaluation
 from workbench.errors import UserError
-from workbench.evaluation import comparison, plots
+from workbench.evaluation import comparison, plots, sequences
 from workbench.runs import provenance
 from workbench.runs.folders import Run
 from workbench.widgets import base, controls, tables
 
 SCORES = {"accuracy": "accuracy", "macro F1": "macro_f1", "loss": "loss", "n": "n"}
-COLUMNS = ["name", "notebook", "accuracy", "95% interval", "macro F1", "loss", "n", "seconds",
-           "time"]  # fmt: skip
+COLUMNS = ["name", "notebook", "accuracy", "other score", "95% interval", "macro F1", "loss", "n",
+           "seconds", "time"]  # fmt: skip
 WHOLE = ("n", "seconds")
-TESTS = [
-    "first", "second", "n", "accuracy of first", "of second", "difference", "only first right",
-    "only second right", "p", "p, all pairs",
-]  # fmt: skip
+TESTS = {
+    "a": "first", "b": "second", "accuracy_a": "accuracy of first", "accuracy_b": "of second",
+    "only_a": "only first right", "only_b": "only second right", "p_adjusted": "p, all pairs",
+}  # fmt: skip
 READING = {  # columns of `comparison.paired` as they are called here
     "text": "text", "label": "true class", "who": "who is right",
     "predicted_a": "A predicts", "p_a": "A: p", "p_label_a": "A: p(true)",
@@ -32,6 +32,7 @@ def listed(found: list[Run]) -> pd.DataFrame:
     rows = [
         {"name": run.name, "notebook": str(run.info.get("notebook") or ""),
          **{name: run.metrics.get(key) for name, key in SCORES.items()},
+         "other score": _other_score(run.metrics),
          "95% interval": _interval(run.metrics), "seconds": run.info.get("seconds"),
          "time": str(run.info.get("time") or "").replace("T", " ")}
         for run in found
@@ -48,27 +49,38 @@ def pair(a: Run, b: Run, p_adjusted: float | None = None) -> tuple[str, pd.DataF
     if len(differ := provenance.differences(a, b)):
         made = tables.table(differ, "What A and B were made with, where it differs")
     try:
-        both, scores = comparison.paired(a, b), comparison.shared_scores(a, b)
+        both, (scores, words) = comparison.paired(a, b), _scores_and_test(a, b, p_adjusted)
     except UserError as error:
         return base.status_line(str(error), "bad") + made, pd.DataFrame()
-    scores = scores.rename(columns={"macro_f1": "macro F1"})
     shown = scores.set_axis([f"A: {a.name}", f"B: {b.name}", "A − B"])
     table = tables.table(shown, f"On the {len(both)} texts that both predicted")
-    words = base.status_line(comparison.describe(both, p_adjusted))
-    return table + words + made, disagreements(both)
+    return table + base.status_line(words) + made, disagreements(both)
+
+
+def _scores_and_test(a: Run, b: Run, p_adjusted: float | None) -> tuple[pd.DataFrame, str]:
+    """The scores of A, of B and their difference on the shared rows, and the test in words."""
+    if (metric := evaluation.main_metric(a.metrics)) == "accuracy":
+        table = comparison.shared_scores(a, b).rename(columns={"macro_f1": "macro F1"})
+        return table, comparison.describe(comparison.paired(a, b), p_adjusted)
+    test = sequences.paired(metric, a.predictions(), b.predictions())
+    table = pd.DataFrame({metric: [test["first"], test["second"], test["difference"]]})
+    return table, sequences.describe(metric, test)
 
 
 def tests_html(selected: list[Run]) -> str:
     """Several runs: all pairs that predicted the same texts, corrected for their number."""
     if len(selected) < 3:
         return base.status_line("Select two runs to compare them, or more.")
-    _, tests = evaluation.compare(selected)
-    if tests.empty:
-        return base.status_line("No two of the selected runs can be compared.")
     letters = {run.path.name: f"{letter(i)}: {run.name}" for i, run in enumerate(selected)}
-    shown = tests.set_axis(TESTS, axis=1).replace({"first": letters, "second": letters})
-    caption = "Exact McNemar tests of all pairs, on the texts that both predicted (max-T for all)"
-    return tables.table(shown.set_index("first"), caption)
+    markup = ""
+    for metric, (_, tests) in evaluation.compare_by_metric(selected).items():
+        test, correction = evaluation.how_tested(metric)
+        shown = tests.rename(columns=TESTS | {"first": f"{metric} of first", "second": "of second"})
+        shown = shown.replace({"first": letters, "second": letters})
+        caption = f"All pairs, on the texts that both predicted ({test}, {correction} for all)"
+        if len(shown):
+            markup += tables.table(shown.set_index("first"), caption)
+    return markup or base.status_line("No two of the selected runs can be compared.")
 
 
 def disagreements(both: pd.DataFrame) -> pd.DataFrame:
@@ -80,8 +92,14 @@ def disagreements(both: pd.DataFrame) -> pd.DataFrame:
 
 
 def _interval(metrics: dict) -> str:
-    low, high = metrics.get("accuracy_low"), metrics.get("accuracy_high")
+    metric = evaluation.main_metric(metrics)
+    low, high = metrics.get(f"{metric}_low"), metrics.get(f"{metric}_high")
     return "–" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
+
+def _other_score(metrics: dict) -> str:
+    metric = evaluation.main_metric(metrics)
+    return "" if metric == "accuracy" else f"{metric} {metrics[metric]:.3f}"
 
 
 def letter(i: int) -> str:
