@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["text"],
     submod_attrs={
         "loading": ["digest", "frame", "frames", "labels", "load", "sample", "summary", "table"],
+        "pairs": ["load_pairs"],
         "sources": ["DATASETS", "bundled"],
     },
 )
