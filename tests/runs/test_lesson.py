@@ -61,6 +61,7 @@ def test_a_record_is_a_run_and_a_row_of_the_scores(reviews):
         work.record(name, evaluation.evaluate(model, test), model=model, seconds=0.1)
     assert isinstance(work.scores(), pd.DataFrame)
     assert list(work.scores().index) == ["naive-bayes", "majority"]
+    assert work.runs() == [runs.list_runs()[i] for i in (2, 1)], "the last run of each name"
     run = runs.list_runs()[1]
     assert (run.name, run.info["notebook"], run.info["seed"]) == ("naive-bayes", "04_x", 7)
     assert len(run.predictions()) == len(test)

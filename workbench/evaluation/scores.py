@@ -47,23 +47,22 @@ def evaluate(model, table: pd.DataFrame, split: str = "test") -> Evaluation:
     label = class_names(table["label"])
     probabilities = np.asarray(model.predict_proba(list(table["text"])))
     classes = class_names(model.classes_)
-    ids = plain_names(pd.Series(table["id"].to_numpy())) if "id" in table else pd.Series(dtype=str)
-    predictions = pd.DataFrame(
-        {
-            "id": [ids.get(row, str(row)) for row in range(len(table))],
-            "text": table["text"].to_numpy(),
-            "label": label,
-            "predicted": classes[probabilities.argmax(axis=1)],
-            "split": split,
-        }
-    )
-    if "domain" in table:
-        domains = plain_names(pd.Series(table["domain"].to_numpy()))
-        predictions["domain"] = domains.reindex(predictions.index)
-    columns = pd.DataFrame(probabilities, columns=[f"p_{c}" for c in classes])
-    predictions = pd.concat([predictions, columns], axis=1)
-    predictions.attrs.update(table.attrs)  # where the rows are from
+    predicted = classes[probabilities.argmax(axis=1)]
+    columns = {f"p_{c}": column for c, column in zip(classes, probabilities.T, strict=True)}
+    rows = {"text": table["text"].to_numpy(), "label": label, "predicted": predicted}
+    predictions = predictions_of(table, split, rows, **columns)
     return Evaluation(metrics(predictions) | {"split": split}, predictions)
+
+
+def predictions_of(table: pd.DataFrame, split: str, rows: dict, **more) -> pd.DataFrame:
+    """The columns `rows` and `more` beside the ids (else numbers) and domains of `table`."""
+    known = {c: plain_names(pd.Series(table[c].to_numpy())) for c in ("id", "domain") if c in table}
+    numbers, ids = range(len(table)), known.pop("id", {})
+    known = {name: values.reindex(numbers) for name, values in known.items()}
+    ids = [ids.get(row, str(row)) for row in numbers]
+    predictions = pd.DataFrame({"id": ids, **rows, "split": split, **known, **more}, numbers)
+    predictions.attrs.update(table.attrs)  # where the rows are from
+    return predictions
 
 
 def main_metric(metrics: dict) -> str:

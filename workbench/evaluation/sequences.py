@@ -10,14 +10,14 @@ import pandas as pd
 import regex
 
 from workbench.data import text
-from workbench.data.columns import plain_names
 from workbench.errors import UserError, unknown
 from workbench.evaluation import comparison, corrections
-from workbench.evaluation.scores import METRICS, Evaluation, main_metric
+from workbench.evaluation.scores import METRICS, Evaluation, main_metric, predictions_of
 
 OF_TEXTS = [name for name in METRICS if name not in ("accuracy", "entity_f1")]
 TESTS = ["a", "b", "n", "first", "second", "difference", "low", "high", "p", "p_adjusted"]
 DRAWS = 1000  # of the bootstrap
+ENDS = [24, -25]  # of its 95% interval: one in forty lies beyond
 # rouge-score counts runs of a to z and digits; the same of every alphabet, and a character of
 # scripts without spaces.
 _ALONE = text.UNSPACED_LETTER
@@ -43,13 +43,9 @@ def evaluate_tags(tagger, table: pd.DataFrame, split: str = "test") -> Evaluatio
                 "Sentence {} has {} tokens, {} tags and {} predicted tags: a sentence needs a "
                 "token, and each token a tag.".format(i, *map(len, rows))
             )
-    columns = [[" ".join(row) for row in rows] for rows in (tokens, tags, predicted)]
-    predictions = _predictions(*columns, split, table.get("id"))
-    if "domain" in table:
-        domains = plain_names(pd.Series(table["domain"].to_numpy()))
-        predictions["domain"] = domains.reindex(predictions.index)
-    predictions.attrs.update(table.attrs)  # where the rows are from
-    return Evaluation(_metrics(["entity_f1"], predictions) | {"split": split}, predictions)
+    columns = {"text": tokens, "label": tags, "predicted": predicted}
+    columns = {name: [" ".join(row) for row in rows] for name, rows in columns.items()}
+    return _evaluation(["entity_f1"], table, split, columns)
 
 
 def evaluate_texts(
@@ -79,10 +75,11 @@ def evaluate_texts(
         raise UserError(f"There are {len(predicted)} predictions for {len(references)} references.")
     if empty := sum(not str(reference).strip() for reference in references):
         raise UserError(f"{empty} of {len(references)} references are empty: leave them out.")
-    sources = [""] * len(references) if sources is None else sources
-    predictions = _predictions(sources, references, predicted, split, ids)
-    predictions.attrs.update(getattr(references, "attrs", {}))
-    return Evaluation(_metrics(names, predictions) | {"split": split}, predictions)
+    table = pd.DataFrame({} if ids is None else {"id": list(ids)}, range(len(references)))
+    table.attrs.update(getattr(references, "attrs", {}))
+    columns = {"text": sources, "label": references, "predicted": predicted}
+    columns = {name: "" if rows is None else list(rows) for name, rows in columns.items()}
+    return _evaluation(names, table, split, columns)
 
 
 def paired(metric: str, first, second) -> dict[str, float]:
@@ -110,7 +107,7 @@ def paired(metric: str, first, second) -> dict[str, float]:
     )
     width, scores = a.shape[1], (score(a.sum(axis=0)), score(b.sum(axis=0)))
     drawn = _bootstrap(np.hstack([a, b]), lambda c: score(c[:width]) - score(c[width:]))
-    low, high = _interval(drawn)
+    low, high = drawn[ENDS].tolist()
     beyond = 1 + min((drawn <= 0).sum(), (drawn >= 0).sum())
     return {
         "first": scores[0], "second": scores[1], "difference": scores[0] - scores[1],
@@ -163,25 +160,18 @@ def _compare(metric: str, found: list) -> tuple[pd.DataFrame, pd.DataFrame]:
     return table, pd.DataFrame(tests).assign(p_adjusted=adjusted).reindex(columns=TESTS)
 
 
-def _predictions(texts, references, predicted, split: str, ids) -> pd.DataFrame:
-    if not len(references):
+def _evaluation(names: list[str], table: pd.DataFrame, split: str, columns: dict) -> Evaluation:
+    if not len(table):
         raise UserError("There is nothing to score: there are no rows.")
-    ids = pd.Series(range(len(references)) if ids is None else list(ids))
-    ids = plain_names(ids).reindex(ids.index).fillna(pd.Series(ids.index.map(str)))
-    rows = {"text": list(texts), "label": list(references), "predicted": list(predicted)}
-    return pd.DataFrame({"id": ids, **rows, "split": split})
-
-
-def _metrics(names: list[str], predictions: pd.DataFrame) -> dict[str, float]:
-    found = {}
+    predictions, found = predictions_of(table, split, columns), {}
     for name in names:
         counts, score = _counts(name, predictions)
-        total, interval = counts.sum(axis=0), _interval(_bootstrap(counts, score))
-        found |= {name: score(total), f"{name}_low": interval[0], f"{name}_high": interval[1]}
+        total, (low, high) = counts.sum(axis=0), _bootstrap(counts, score)[ENDS].tolist()
+        found |= {name: score(total), f"{name}_low": low, f"{name}_high": high}
         if name == "entity_f1":
             precision, recall = total[0] / np.maximum(total[1:], 1)
             found |= {"entity_precision": float(precision), "entity_recall": float(recall)}
-    return found | {"n": len(predictions)}
+    return Evaluation(found | {"n": len(predictions), "split": split}, predictions)
 
 
 def _counts(metric: str, predictions: pd.DataFrame) -> tuple[np.ndarray, Callable]:
@@ -223,13 +213,7 @@ def _overlap(metric: str, predicted: list[str], true: list[str]) -> tuple[np.nda
 
 
 def _bootstrap(counts: np.ndarray, score: Callable) -> np.ndarray:
-    """The score of as many rows drawn with replacement, again and again (Efron 1979)."""
+    """The sorted scores of as many rows drawn with replacement, `DRAWS` times (Efron 1979)."""
     random, n = np.random.default_rng(0), len(counts)
     drawn = (counts[random.integers(n, size=n)].sum(axis=0) for _ in range(DRAWS))
-    return np.array([score(total) for total in drawn])
-
-
-def _interval(drawn: np.ndarray) -> tuple[float, float]:
-    ends = ((0.025, "lower"), (0.975, "higher"))
-    low, high = (float(np.quantile(drawn, q, method=method)) for q, method in ends)
-    return low, high
+    return np.sort([score(total) for total in drawn])

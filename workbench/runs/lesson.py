@@ -40,8 +40,7 @@ class Lesson:
         weights of `model` are kept only with `save_model`.
         """
         given = {"PROFILE": self.profile, "SEED": self.seed, **parameters}
-        self._rows[name] = {"seconds": seconds, **evaluation.metrics}
-        return folders.save(
+        path = folders.save(
             name,
             notebook=self.notebook,
             parameters=_parameters(self.notebook) | given,
@@ -54,6 +53,12 @@ class Lesson:
             stopped=getattr(model, "training_info_", {}).get("stopped", False),
             seconds=seconds,
         )
+        self._rows[name] = {"run": path, "seconds": seconds, **evaluation.metrics}
+        return path
+
+    def runs(self) -> list[folders.Run]:
+        """What was recorded, the last run of each name."""
+        return [folders.load(row["run"]) for row in self._rows.values()]
 
     def scores(self, metric: str = "accuracy"):
         """The recorded scores by `metric`, best first, with its interval and what goes with it.
