@@ -24,8 +24,6 @@ TESTS = [
 def mcnemar(a: "scores.Evaluation | pd.DataFrame", b: "scores.Evaluation | pd.DataFrame") -> dict:
     """Exact McNemar test on the rows that both have predicted (McNemar 1947).
 
-    Rows are paired by their id; where an id repeats, both must have the same rows in one order.
-
     Returns
     -------
     dict : ``only_a`` and ``only_b`` (rows that only one got right), ``n`` and the two-sided ``p``.
@@ -34,25 +32,8 @@ def mcnemar(a: "scores.Evaluation | pd.DataFrame", b: "scores.Evaluation | pd.Da
     ------
     UserError : the rows cannot be paired.
     """
-    both = same_rows(*(getattr(x, "predictions", x) for x in (a, b)))
+    both = same_rows(*(checked_rows(getattr(each, "predictions", each)) for each in (a, b)))
     return _exact(both["right_a"], both["right_b"])
-
-
-def same_rows(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    """The rows of two tables of predictions paired as `mcnemar` says, with ``_a`` and ``_b``.
-
-    ``row_a`` and ``row_b`` are the places of a row in the two tables.
-    """
-    a, b = _rows(a), _rows(b)
-    if a["id"].equals(b["id"]):
-        both = a.merge(b, left_index=True, right_index=True, suffixes=("_a", "_b"))
-    elif a["id"].duplicated().any() or b["id"].duplicated().any():
-        raise UserError("Ids repeat, so the rows cannot be paired: give each row an id of its own.")
-    else:
-        both = a.merge(b, on="id", suffixes=("_a", "_b"))
-    if both.empty or (both["label_a"] != both["label_b"]).any():
-        raise UserError("The two have been tested on different data: ids or labels do not agree.")
-    return both
 
 
 def _exact(right_a: pd.Series, right_b: pd.Series) -> dict:
@@ -66,8 +47,8 @@ def _exact(right_a: pd.Series, right_b: pd.Series) -> dict:
 def paired(a, b) -> pd.DataFrame:
     """The rows that both runs predicted, in the order of `a`; id, text and label agree.
 
-    Columns: id, text, label; for each of the two (``_a``, ``_b``) predicted, right, and the
-    probability p of what was predicted and p_label of the true class.
+    Columns: id, text, label; for each of the two (``_a``, ``_b``) its row in the predictions,
+    predicted, right, and the probability p of what was predicted and p_label of the true class.
 
     Raises
     ------
@@ -76,14 +57,16 @@ def paired(a, b) -> pd.DataFrame:
     metric, its = scores.main_metric(a.metrics), scores.main_metric(b.metrics)
     if metric != its:
         raise UserError(f"{a.name} is judged by {metric} and {b.name} by {its}: choose two alike.")
-    one, other = run_rows(a), run_rows(b)
+    return same_rows(run_rows(a), run_rows(b), f"{a.name} and {b.name}")
+
+
+def same_rows(one: pd.DataFrame, other: pd.DataFrame, names: str = "The two") -> pd.DataFrame:
+    """As `paired`, of two tables that `checked_rows` gives."""
     if not set(one["id"]) & set(other["id"]):
-        raise UserError(
-            f"{a.name} and {b.name} have no text in common: they were tested on different data."
-        )
+        raise UserError(f"{names} have no text in common: they were tested on different data.")
     if _contradict(one, other):
         raise UserError(
-            f"{a.name} and {b.name} cannot be compared: the same ids carry other texts or labels, "
+            f"{names} cannot be compared: the same ids carry other texts or labels, "
             "so they were tested on different data."
         )
     return one.merge(other, on=ROW, suffixes=("_a", "_b")).drop(columns="copy")
@@ -106,7 +89,7 @@ def run_rows(run) -> pd.DataFrame:
     """
     of = f"of {run.name} ({run.path.name})"
     try:
-        return _rows(run.predictions())
+        return checked_rows(run.predictions())
     except FileNotFoundError as error:
         raise UserError(f"There are no predictions {of}.") from error
     except UserError as error:
@@ -115,7 +98,8 @@ def run_rows(run) -> pd.DataFrame:
         raise UserError(f"The predictions {of} are broken.") from error
 
 
-def _rows(table: pd.DataFrame) -> pd.DataFrame:
+def checked_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of predictions, checked, as `run_rows` gives it."""
     if missing := {"id", "label", "predicted"} - {*table}:
         raise UserError(f"they lack the columns {', '.join(sorted(missing))}.")
     ids = scores.plain_names(table["id"].reset_index(drop=True))
@@ -136,7 +120,7 @@ def _rows(table: pd.DataFrame) -> pd.DataFrame:
 
 def test_set(predictions: pd.DataFrame) -> str:
     """A digest of the rows (id, text and label) in any order: equal digests, equal rows."""
-    return digest(_rows(predictions))
+    return digest(checked_rows(predictions))
 
 
 def shared_scores(a, b) -> pd.DataFrame:

@@ -100,7 +100,7 @@ def paired(metric: str, first, second) -> dict[str, float]:
     UserError : the metric is unknown, or the rows cannot be paired.
     """
     tables = [getattr(each, "predictions", each) for each in (first, second)]
-    both = comparison.same_rows(*tables)
+    both = comparison.same_rows(*map(comparison.checked_rows, tables))
     (a, score), (b, _) = (
         _counts(metric, table.iloc[both[row]])
         for table, row in zip(tables, ("row_a", "row_b"), strict=True)
