@@ -199,3 +199,17 @@ def test_synonyms_replace_words():
         text.augment("good book", delete=0, swap=0, replace=1, synonyms={"good": "fine"}.get)
         == "fine book"
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("It is good. Is it? Yes!", ["It is good.", "Is it?", "Yes!"]),
+        ("It cost 3.50 euros. (Cheap.) Fine", ["It cost 3.50 euros.", "(Cheap.)", "Fine"]),
+        ("很好。真的？是！", ["很好。", "真的？", "是！"]),
+        ("one line\nanother\n\n!!!\n", ["one line", "another"]),
+        ("", []),
+    ],
+)
+def test_sentences(written, found):
+    assert text.sentences(written) == found

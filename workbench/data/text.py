@@ -180,6 +180,14 @@ def _chinese_words(text: str) -> list[str]:
     return words
 
 
+def sentences(text: str) -> list[str]:
+    """Sentences in their order, by Unicode's rules (ICU); a line break ends one too."""
+    from icu4py.breakers import SentenceBreaker
+
+    found = (sentence.strip() for sentence in SentenceBreaker(text, language_of(text)))
+    return [sentence for sentence in found if _HAS_LETTER.search(sentence)]
+
+
 def without_stop_words(words: list[str]) -> list[str]:
     """The words that are not on `STOP_WORDS`; negations stay."""
     return [word for word in words if word not in STOP_WORDS]
