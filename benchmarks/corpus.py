@@ -6,7 +6,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
-from workbench import data, models
+from workbench import data, models, text
 
 DOMAINS = ("books", "films", "electronics", "kitchen")
 LANGUAGES = {"en": ("English", "words"), "zh": ("Chinese", "characters")}
@@ -154,6 +154,23 @@ def entity_card(corpus: pd.DataFrame) -> list[str]:
     return lines
 
 
+def bundles() -> pd.DataFrame:
+    """The bundled reviews put together by product, each with its summary."""
+    return pd.read_csv(data.bundled("data") / "summaries.csv", dtype=str)
+
+
+def summary_card(corpus: pd.DataFrame) -> list[str]:
+    """The lines of the data card that hold numbers of the summaries."""
+    lines = []
+    for language, (name, unit) in LANGUAGES.items():
+        rows = corpus[corpus["language"] == language]
+        counts = rows["text"].map(lambda written: len(text.sentences(written)))
+        lines.append(row([name, len(rows), rows["text"].str.split("\n").str.len().sum(),
+                          f"{counts.median():.0f} ({counts.min()} to {counts.max()})",
+                          f"{length(rows['summary'], language).median():.0f} {unit}"]))  # fmt: skip
+    return lines
+
+
 def row(cells: list) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -169,7 +186,7 @@ def kinds_of_pairs() -> dict[str, pd.DataFrame]:
 
 if __name__ == "__main__":
     corpus = reviews()
-    print("\n".join(card(corpus) + entity_card(sentences())))
+    print("\n".join(card(corpus) + entity_card(sentences()) + summary_card(bundles())))
     for language, (name, _) in LANGUAGES.items():
         print(f"\n{name}: share of positive texts by traits of the surface\n")
         print(give_aways(corpus, language).sort_values("positive").to_string(
