@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make report   the six notebooks on the bundled reviews, into reports/<time>/index.html"
+	@echo "make report   the seven notebooks on the bundled texts, into reports/<time>/index.html"
 	@echo "make lab      JupyterLab in notebooks/"
 	@echo "make test     every check and every test"
 	@echo "make bench    ours beside others: speed, memory, accuracy (an hour)"

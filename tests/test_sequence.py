@@ -1,4 +1,4 @@
-"""The six notebooks themselves, executed as a user would, and their numbers."""
+"""The notebooks themselves, executed as a user would, and their numbers."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""The six notebooks as a person runs them: opened in JupyterLab, Run All Cells."""
+"""The notebooks as a person runs them: opened in JupyterLab, Run All Cells."""
 
 import nbformat
 import pytest

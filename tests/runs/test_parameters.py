@@ -77,12 +77,25 @@ def test_tagged_sentences_are_for_the_notebooks_that_begin_with_them(tmp_path):
         parameters.check([write(tmp_path / "b.ipynb", parameters='DATA = "reviews"')], source)
 
 
-def test_a_large_text_is_found_from_where_the_command_was_given(tmp_path, monkeypatch):
-    path = write(tmp_path / "a.ipynb", parameters='LARGE_TEXT = ""')
+def test_in_a_sequence_the_data_are_those_of_its_first_notebook(tmp_path):
+    """A table of reviews is checked as such, although the last notebook would rather have tags."""
+    rows = [f"{word} {i},{word}" for word in ("good", "bad") for i in range(20)]
+    (tmp_path / "mine.csv").write_text("\n".join(["text,label", *rows]))
+    reads = [write(tmp_path / f"{i}.ipynb", parameters=f'DATA = "{name}"\nLABEL_COLUMN = ""')
+             for i, name in enumerate(("reviews", "entities"))]  # fmt: skip
+    chosen = parameters.check(reads, {"DATA": str(tmp_path / "mine.csv")})
+    assert {each["DATA"] for each in chosen.values()} == {str(tmp_path / "mine.csv")}
+    with pytest.raises(UserError, match="'reviews' called 'stars'"):
+        parameters.check(reads, {"LABEL_COLUMN": "stars"})
+
+
+@pytest.mark.parametrize("name", ["LARGE_TEXT", "PAIRS", "SUMMARIES", "CHECKPOINT"])
+def test_a_file_is_found_from_where_the_command_was_given(name, tmp_path, monkeypatch):
+    path = write(tmp_path / "a.ipynb", parameters=f'{name} = ""')
     (tmp_path / "texts").mkdir()
     monkeypatch.chdir(tmp_path)
-    chosen = parameters.check([path], {"LARGE_TEXT": "texts"})[path]
-    assert chosen == {"LARGE_TEXT": str(tmp_path / "texts")}
+    chosen = parameters.check([path], {name: "texts"})[path]
+    assert chosen == {name: str(tmp_path / "texts")}
 
 
 def test_a_model_is_checked_before_any_kernel(tmp_path):

@@ -36,7 +36,9 @@ def check(notebooks: list[Path], parameters: dict[str, str]) -> dict[Path, dict[
         for path, own in defaults.items()
     }  # fmt: skip
     given = {name: value for values in chosen.values() for name, value in values.items()}
-    absolute = _check_values(given, {n: v for own in defaults.values() for n, v in own.items()})
+    # Of a name that several have, the first one's default: those before 07 read labelled texts.
+    merged = {n: v for own in reversed(defaults.values()) for n, v in own.items()}
+    absolute = _check_values(given, merged)
     return {path: {n: absolute.get(n, v) for n, v in own.items()} for path, own in chosen.items()}
 
 
@@ -88,7 +90,8 @@ def _check_values(given: dict[str, object], defaults: dict[str, object]) -> dict
     # PYTHONHASHSEED takes no others, and NumPy neither.
     if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
         raise UserError(f"SEED must lie between 0 and {2**32 - 1}, not {seed}.")
-    absolute = {n: _absolute(given[n], ()) for n in ("LARGE_TEXT",) if given.get(n)}
+    files = ("LARGE_TEXT", "PAIRS", "SUMMARIES", "CHECKPOINT")
+    absolute = {n: _absolute(given[n], ()) for n in files if given.get(n)}
     if given.get("MODEL") is not None:
         models.check(given["MODEL"])
         absolute["MODEL"] = _absolute(given["MODEL"], models.names())
