@@ -43,8 +43,7 @@ def load_pairs(
         )
     kept = kept[~swapped]
     kept = kept.assign(id=columns.row_ids(kept), split=splits.standard_split(kept, name))
-    groups = {"domain": kept["domain"]} if "domain" in kept else {}
-    keys = pd.DataFrame({"text": kept[first], "label": "", "split": kept["split"]} | groups)
+    keys = pd.DataFrame({"text": kept[first], "label": "", "split": kept["split"]})
     split = splits.arrange(keys, name, seed, classes=False)["split"]
     names = [n for n in ("id", first, second, "domain", "language") if n in kept]
     return tuple(kept.loc[split.index[split == part], names].reset_index(drop=True)

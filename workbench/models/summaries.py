@@ -65,23 +65,17 @@ class Extractive(BaseEstimator):
         between = "" if text.language_of(written) in text.UNSPACED else " "
         return between.join(found[i] for i in sorted(self._chosen(found)))
 
-    def _chosen(self, found: list[str]) -> list[int]:
+    def _chosen(self, found: list[str]) -> Iterable[int]:
         if self.method == "lead" or len(found) <= self.sentences:
-            return list(range(len(found)))[: self.sentences]
+            return range(len(found))[: self.sentences]
         if self.method == "random":
-            return list(np.random.default_rng(self.seed).permutation(len(found))[: self.sentences])
-        alike = similarities(found, self.encoder)
-        if self.method == "centroid":
-            important = alike.mean(axis=1)
-        else:
+            return np.random.default_rng(self.seed).permutation(len(found))[: self.sentences]
+        vectors = encoders.encode(found, self.encoder)
+        alike = _scaled(vectors @ vectors.T)
+        important = alike.mean(axis=1)
+        if self.method == "textrank":
             important = pagerank(np.where(alike > alike.mean(), alike, 0))
         return _diverse(_scaled(important), alike, self.sentences, self.redundancy)
-
-
-def similarities(found: list[str], encoder: str = encoders.BUNDLED) -> np.ndarray:
-    """How alike sentences are: cosines of their vectors, scaled to 0 for the least alike pair."""
-    vectors = encoders.encode(found, encoder)
-    return _scaled(vectors @ vectors.T)
 
 
 def pagerank(weights: np.ndarray) -> np.ndarray:
