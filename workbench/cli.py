@@ -233,7 +233,7 @@ def _show(args: argparse.Namespace) -> int:
 def _models(args: argparse.Namespace) -> int:
     from workbench import models
 
-    _print_table(models.table().reset_index())
+    _print_table(models.table(None, "sequence").reset_index())
     return 0
 
 

@@ -92,9 +92,9 @@ def test_every_scheme_says_the_same_in_BIO(sentences):
             warnings.simplefilter("always")
             if entities == 0:
                 with pytest.raises(UserError, match="every tag is O"):
-                    tagged._bio(given_tags, "'x'")
+                    tagged.in_bio(given_tags, "'x'")
                 continue
-            assert tagged._bio(given_tags, "'x'") == expected
+            assert tagged.in_bio(given_tags, "'x'") == expected
         assert bool(caught) == (scheme == "IOB1" and expected != list(given_tags))
     assert len(tagged.entities(pd.Series(expected))) == entities
 

@@ -91,6 +91,19 @@ def test_the_table_lists_the_whole_catalogue():
     assert models.names("baseline") == ["majority"]
 
 
+def test_models_of_other_tasks_are_built_and_not_taken_for_classifiers_of_texts():
+    others = models.names("sequence")
+    assert {"tagger", "tagger-baseline"} <= {*others}
+    assert not {*others} & {*models.names()}
+    assert list(models.table("sequence").index) == others
+    for name in others:
+        assert models.describe(models.build(name))["model"] == name
+        with pytest.raises(UserError, match=f"There is no model '{name}'"):
+            models.check(name)
+    with pytest.raises(UserError, match="did you mean 'tagger'"):
+        models.build("taggr")
+
+
 @pytest.mark.parametrize("name", [*LIGHT, *NETWORKS])
 def test_every_model_is_cloned_cross_validated_and_pickled(name, reviews):
     train, _, test = reviews
@@ -104,7 +117,7 @@ def test_every_model_is_cloned_cross_validated_and_pickled(name, reviews):
     assert np.array_equal(again.predict_proba(some), model.predict_proba(some))
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", [*models.names(), *models.names("sequence")])
 def test_scikit_learn_s_own_checks_that_need_no_numbers(name):
     model = models.build(name)
     for check in (

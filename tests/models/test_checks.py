@@ -225,7 +225,7 @@ def test_a_number_makes_sense_or_is_refused_in_a_sentence(name, value):
 
 
 def test_every_number_of_every_model_has_its_range():
-    for name in models.names():
+    for name in [*models.names(), *models.names("sequence")]:
         for setting, parameter in models.settings_of(name).items():
             kinds = get_args(parameter.annotation) or (parameter.annotation,)
             if {int, float} & set(kinds):

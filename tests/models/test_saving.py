@@ -159,6 +159,11 @@ def test_what_is_trusted_is_what_models_hold(tmp_path, checkpoint):
         models.build(name, encoder=encoder, **settings).fit(TEXTS, LABELS, unlabeled=UNLABELED)
         for name, settings in (("source-only", few), ("coral", {}), ("dapt", few))
     ]
+    tags = [["B-A", *["O"] * (len(text.split()) - 1)] for text in TEXTS]
+    built += [
+        models.build(name, **settings).fit([text.split() for text in TEXTS], tags)
+        for name, settings in (("tagger-baseline", {}), ("tagger", {"encoder": encoder, **few}))
+    ]
     needed = set()
     for model in built:
         model.save(folder)

@@ -1,7 +1,7 @@
 """Sentences with a tag a token, from CoNLL files or columns of lists, all in the BIO scheme."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -62,12 +62,10 @@ def arrange(tables: Sequence[pd.DataFrame], name: str, seed: int) -> pd.DataFram
     if any(empty):
         warn(f"{sum(empty)} of {len(table)} sentences of {name} have no tokens and are left out.")
     table = table[~np.array(empty)].reset_index(drop=True)
-    for number, row in enumerate(table[[*LISTS]].itertuples(index=False), 1):
-        if problem := _problem(*row):
-            raise UserError(f"Sentence {number} of {name} {problem}.")
+    check(table["tokens"], table["tags"], name)
     table = table.assign(
         id=columns.row_ids(table), text=table["tokens"].map(_joined), label="",
-        tags=_bio(table["tags"].map(list), name), split=splits.standard_split(table, name),
+        tags=in_bio(table["tags"].map(list), name), split=splits.standard_split(table, name),
     )  # fmt: skip
     return splits.arrange(table, name, seed, classes=False).drop(columns="label")
 
@@ -78,9 +76,34 @@ def entities(tags: pd.Series) -> pd.Series:
     return firsts[firsts.str.startswith("B-")].str[2:]
 
 
+def bio(tags: Sequence[str]) -> list[str]:
+    """The tags of a sentence, of any of the usual schemes, in BIO.
+
+    An entity that begins with I- (as all do in IOB1 and IO, but for those that follow one of
+    their type) is one of its own, as conlleval and seqeval read it.
+    """
+    tags = [_TO_BIO.get(tag[0], tag[0]) + tag[1:] for tag in tags]
+    return ["B" + tag[1:] if tag[0] == "I" and tag[1:] != before[1:] else tag
+            for before, tag in zip(["O", *tags], tags, strict=False)]  # fmt: skip
+
+
+def check(sentences: Iterable, tags: Iterable, name: str) -> None:
+    """Refuse what is not for each sentence a list of tokens and a list of as many tags.
+
+    Raises
+    ------
+    UserError : with the number of the first such sentence.
+    """
+    for number, pair in enumerate(zip(sentences, tags, strict=True), 1):
+        if wrong := _problem(*pair):
+            raise UserError(f"Sentence {number} of {name} {wrong}.")
+
+
 def _problem(tokens, tags) -> str:
     if not all(isinstance(cell, (list, np.ndarray)) for cell in (tokens, tags)):
         return "has no list of tokens or no list of tags: give both, and O where there is no entity"
+    if not len(tokens):
+        return "has no tokens: leave it out"
     shown = f"('{' '.join(map(str, tokens[:5]))} …')"
     if len(tokens) != len(tags):
         return f"{shown} has {len(tokens)} tokens and {len(tags)} tags: give each token one tag"
@@ -97,22 +120,19 @@ def _joined(tokens: Sequence[str]) -> str:
     return "".join(tokens) if text.language_of(spaced) in text.UNSPACED else spaced
 
 
-def _bio(sentences: pd.Series, name: str) -> list[list[str]]:
-    """Tags of any of the usual schemes in BIO.
+def in_bio(sentences: Sequence[Sequence[str]], name: str) -> list[list[str]]:
+    """The tags of all sentences as `bio` reads them, with a `DataWarning` of what it mended.
 
-    An entity that begins with I- (as all do in IOB1 and IO, but for those that follow one of
-    their type) is one of its own, as conlleval and seqeval read it.
+    Raises
+    ------
+    UserError : there is no entity.
     """
-    converted, mended = [], 0
-    for tags in sentences:
-        bio = [_TO_BIO.get(tag[0], tag[0]) + tag[1:] for tag in tags]
-        begins = [tag[0] == "I" and tag[1:] != before[1:]
-                  for before, tag in zip(["O", *bio], bio, strict=False)]  # fmt: skip
-        mended += sum(begins)
-        converted.append(["B" + tag[1:] if first else tag
-                          for tag, first in zip(bio, begins, strict=True)])  # fmt: skip
+    converted = [bio(tags) for tags in sentences]
+    mended = sum(new[0] == "B" and old[0] in "IEL" for row, old_row in
+                 zip(converted, sentences, strict=True)
+                 for new, old in zip(row, old_row, strict=True))  # fmt: skip
     if not (found := len(entities(pd.Series(converted, dtype=object)))):
-        raise UserError(f"{name} has no entities: every tag is O.")
+        raise UserError(f"There are no entities in {name}: every tag is O.")
     if mended:
         warn(
             f"{mended} of {found} entities of {name} begin with I- and not with B-, as in the "

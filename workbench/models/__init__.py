@@ -1,4 +1,4 @@
-"""Models by name: each is an unfitted scikit-learn classifier over raw text."""
+"""Models by name: each is an unfitted scikit-learn estimator over raw text."""
 
 import lazy_loader
 
@@ -11,5 +11,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "table",
         ],
         "encoder_classifier": ["NetworkClassifier", "TextClassifier"],
+        "tagger": ["BaselineTagger", "Tagger"],
     },
 )  # fmt: skip

@@ -1,14 +1,18 @@
-"""The catalogue: from a name to an unfitted scikit-learn classifier over raw text."""
+"""The catalogue: from a name to an unfitted scikit-learn estimator.
+
+Classifiers of texts stand in `CATALOGUE`; models of another task in `SEQUENCE`, whose names are
+only listed where the group is asked for.
+"""
 
 import importlib.util
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from workbench.errors import unknown
-from workbench.models import adaptation, classical, encoder_classifier, encoders, saving
+from workbench.models import adaptation, classical, encoder_classifier, encoders, saving, tagger
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Entry:
 def build(name: str, **settings):
     """An unfitted classifier with ``fit(texts, labels)``, ``predict`` and ``predict_proba``.
 
+    Or a model of the group ``"sequence"``, which says itself what its ``fit`` and ``predict`` take.
+
     Parameters
     ----------
     name : a name of the catalogue, a folder with a checkpoint, or a name on the hub.
@@ -40,7 +46,7 @@ def build(name: str, **settings):
     ------
     UserError : the name or a setting is unknown; the nearest valid one is offered.
     """
-    check(name)
+    check(name, CATALOGUE | SEQUENCE)
     allowed = settings_of(name)
     for setting in settings:
         if setting not in allowed:
@@ -58,7 +64,7 @@ def describe(model) -> dict:
     """
     if isinstance(model, classical.TextPipeline):
         return dict(model.built_with)
-    names = {entry.make: name for name, entry in CATALOGUE.items()}
+    names = {entry.make: name for name, entry in (CATALOGUE | SEQUENCE).items()}
     first = {encoder_classifier.TextClassifier: "encoder",
              encoder_classifier.NetworkClassifier: "kind"}.get(type(model))  # fmt: skip
     if first is None and type(model) not in names:
@@ -84,8 +90,8 @@ def open(source):
     return saving.load(folder)
 
 
-def check(name: str) -> None:
-    """Refuse a name that `build` would not know.
+def check(name: str, known: Collection[str] | None = None) -> None:
+    """Refuse a name that is no classifier of texts, or none of `known`.
 
     Whether a hub name exists is only known when it is fetched; a misspelt one is
     recognised by its form (``owner/model``) or its family (``bert-…``).
@@ -95,20 +101,23 @@ def check(name: str) -> None:
     UserError : with the nearest valid name.
     """
     name = str(name).removeprefix(encoders.STATIC)
-    if name in CATALOGUE:
+    known = CATALOGUE if known is None else known
+    if name in known:
         return
     path = Path(str(name)).expanduser()
     if path.is_dir() or path.is_absolute() or str(name).startswith((".", "~")):
         encoders.locate(name)
     elif not _looks_like_a_hub_name(str(name)):
-        raise unknown("model", name, [*CATALOGUE, "a folder", "a name on the hub"])
+        raise unknown("model", name, [*known, "a folder", "a name on the hub"])
     else:
         encoders.configuration(name)
 
 
 def names(group: str | None = None) -> list[str]:
-    """Names of the catalogue, in the order in which they are taught."""
-    return [name for name, entry in CATALOGUE.items() if group in (None, entry.group)]
+    """Names of a group, by default of all classifiers of texts, in the order of teaching."""
+    if group is None:
+        return [*CATALOGUE]
+    return [name for name, entry in (CATALOGUE | SEQUENCE).items() if entry.group == group]
 
 
 def settings_of(name: str) -> dict[str, inspect.Parameter]:
@@ -116,22 +125,27 @@ def settings_of(name: str) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(maker(name)).parameters)
 
 
-def table():
-    """The catalogue as a `pandas.DataFrame`, a row a name, with what `Entry` says of each."""
+def table(*groups: str | None):
+    """What `names` gives for `groups` as a `pandas.DataFrame`, with what `Entry` says of each."""
     import pandas as pd
 
     rows = [
         {"name": name, "group": entry.group, "about": entry.about, "size": entry.size,
          "languages": entry.languages, "here": entry.here,
          "settings": ", ".join(settings_of(name)) or "–"}
-        for name, entry in CATALOGUE.items()
+        for group in groups or (None,) for name in names(group) for entry in [_entry(name)]
     ]  # fmt: skip
     return pd.DataFrame(rows).set_index("name")
 
 
 def maker(name: str) -> Callable:
     """What makes a model of a name, which is not checked."""
-    return CATALOGUE[name].make if name in CATALOGUE else _encoder(name)
+    entry = _entry(name)
+    return entry.make if entry else _encoder(name)
+
+
+def _entry(name: str) -> Entry | None:
+    return CATALOGUE.get(name) or SEQUENCE.get(name)
 
 
 def _network(kind: str) -> Callable:
@@ -218,5 +232,15 @@ CATALOGUE: dict[str, Entry] = {
     "dapt": Entry(
         "adaptation", "masked-LM pretraining on target text, then fine-tuning",
         adaptation.ContinuedPretraining, **_MINILM,
+    ),
+}  # fmt: skip
+SEQUENCE: dict[str, Entry] = {
+    "tagger-baseline": Entry(
+        "sequence", "a tag a token by how words are written; the baseline of named entities",
+        tagger.BaselineTagger,
+    ),
+    "tagger": Entry(
+        "sequence", "a tag a token by an encoder, or from nothing: encoder='bilstm'",
+        tagger.Tagger, **_MINILM,
     ),
 }  # fmt: skip

@@ -108,7 +108,7 @@ def check_texts(texts: Iterable[str], name: str = "texts") -> list[str]:
     ------
     UserError : they are one string, a table of several columns, or one of them is no string.
     """
-    rows = _one_dimensional(texts, name)
+    rows = one_dimensional(texts, name)
     for i, row in enumerate(rows):
         if not isinstance(row, str):
             what = "missing" if _is_missing(row) else f"of type {type(row).__name__}"
@@ -175,7 +175,7 @@ def unchanged_on_error(estimator) -> Iterator[None]:
 
 
 def _check_labels(labels: Iterable, name: str) -> np.ndarray:
-    rows = _one_dimensional(labels, name)
+    rows = one_dimensional(labels, name)
     missing = [i for i, row in enumerate(rows) if _is_missing(row)]
     if missing:
         raise UserError(
@@ -196,7 +196,7 @@ def _check_labels(labels: Iterable, name: str) -> np.ndarray:
     return array
 
 
-def _one_dimensional(given: Iterable, name: str) -> list:
+def one_dimensional(given: Iterable, name: str) -> list:
     """A list of the rows; a table of one column is taken for that column."""
     unordered = isinstance(given, (Set, Mapping))
     shape = getattr(given, "shape", (0,))

@@ -1,4 +1,4 @@
-"""Networks as scikit-learn classifiers over raw text, trained by `transformers`."""
+"""Encoders and networks as scikit-learn classifiers over raw text, trained by `transformers`."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench.errors import unknown
 from workbench.models import encoders
-from workbench.models.torch_classifier import TorchClassifier
+from workbench.models.torch_classifier import TorchClassifier, TorchEstimator
 from workbench.training.batches import Encoded
 
 STRATEGIES = {
@@ -23,12 +23,94 @@ WITH_HEAD_APART = ("frozen", "contrastive")  # logistic regression on vectors
 
 
 @dataclass(eq=False, repr=False)
-class TextClassifier(TorchClassifier):
-    """A pretrained encoder with a classification head.
+class PretrainedEstimator(TorchEstimator):
+    """A pretrained encoder with a head, and the strategies that say what of it is trained.
 
     Parameters
     ----------
     encoder : ``"minilm"``, ``"multilingual"``, a folder, or a hub name.
+    strategy : a name of `STRATEGIES`.
+    frozen_layers : for ``"upper"``; half of the layers by default.
+    layer_decay : factor of the learning rate from one layer to the one below it.
+    reinit_layers : top layers that start from random weights (Zhang et al. 2021).
+    lora_rank : for ``"lora"``.
+    learning_rate : by default 1e-4 below 50 million trainable parameters and 2e-5 above, where
+        larger steps forget what was learned before; ten times that for ``"lora"``.
+
+    The other parameters are those of `TorchEstimator`.
+    """
+
+    encoder: str = "minilm"
+    _: KW_ONLY
+    strategy: str = "full"
+    frozen_layers: int | None = None
+    layer_decay: float = 1.0
+    reinit_layers: int = 0
+    lora_rank: int = 8
+
+    _strategies = tuple(STRATEGIES)
+    _head_class = "SequenceClassification"  # the ending of the auto class of transformers
+
+    def _check(self) -> None:
+        if self.strategy not in self._strategies:
+            raise unknown("strategy", self.strategy, self._strategies)
+
+    def _load(self, encoder: str) -> None:
+        import transformers
+
+        from workbench.training import speed
+
+        transformers.set_seed(self.seed)
+        self._tokenizer = encoders.tokenizer(encoder)
+        config = encoders.configuration(
+            encoder, id2label={i: str(c) for i, c in enumerate(self.classes_)},
+            label2id={str(c): i for i, c in enumerate(self.classes_)},
+        )  # fmt: skip
+        settings = speed.for_training(config) | {"pad_token_id": self._tokenizer.pad_token_id}
+        attention = settings.pop("attn_implementation", None)
+        # What reads text may have a configuration of its own inside (Gemma 3).
+        config.get_text_config().update(settings)
+        self._model = encoders.load(
+            encoder, self._head_class, config=config, ignore_mismatched_sizes=True,
+            attn_implementation=attention,
+        )  # fmt: skip
+
+    def _train(self, train: Encoded, held_out: Encoded | None, weights) -> tuple:
+        """The trained classifier and what is to be reported of its training."""
+        from workbench import training
+        from workbench.training import losses, strategies, upper_layers
+
+        model, callbacks = self._model, []
+        if self.reinit_layers:
+            strategies.reinitialise(model, self.reinit_layers)
+        rates = strategies.layer_rates(model, self.layer_decay)
+        learning_rate = self.learning_rate or training.default_learning_rate(model)
+        trained = model
+        if self.strategy == "upper":
+            trained = upper_layers.UpperLayers(model, self.frozen_layers)
+            for rows in filter(None, (train, held_out)):
+                trained.precompute(rows, self.precision)
+        elif self.strategy == "gradual":
+            callbacks = [strategies.Gradual(model)]
+        elif self.strategy == "lora":
+            trained = strategies.with_adapters(model, self.lora_rank)
+            learning_rate *= 1 if self.learning_rate else 10
+        report = training.fit(
+            trained, train, self.history_, self, learning_rate=learning_rate, validation=held_out,
+            loss=losses.cross_entropy_loss(weights, self.label_smoothing),
+            rates=strategies.of_wrapped(rates, trained, model), trainer_callbacks=callbacks,
+        )  # fmt: skip
+        if self.strategy == "lora":
+            model = strategies.merge(trained)
+        return model.requires_grad_(True), report
+
+
+@dataclass(eq=False, repr=False)
+class TextClassifier(TorchClassifier, PretrainedEstimator):
+    """A pretrained encoder with a classification head.
+
+    Parameters
+    ----------
     strategy : which weights are trainable.
         ``"full"``: all of them; of an encoder of many languages all but its token embeddings.
         ``"frozen"``: none; logistic regression on mean-pooled vectors, which are computed once.
@@ -40,26 +122,9 @@ class TextClassifier(TorchClassifier):
         once and stored, so a step costs what the upper layers cost.
         ``"gradual"``: first the head, at last all (Howard & Ruder 2018).
         ``"lora"``: low-rank adapters of ``lora_rank`` and the head (Hu et al. 2022).
-    frozen_layers : for ``"upper"``; half of the layers by default.
-    layer_decay : factor of the learning rate from one layer to the one below it.
-    reinit_layers : top layers that start from random weights (Zhang et al. 2021).
-    learning_rate : by default 1e-4 below 50 million trainable parameters and 2e-5 above, where
-        larger steps forget what was learned before; ten times that for ``"lora"``.
 
-    The other parameters are those of `TorchClassifier`.
+    The other parameters are those of `PretrainedEstimator` and `TorchClassifier`.
     """
-
-    encoder: str = "minilm"
-    _: KW_ONLY
-    strategy: str = "full"
-    frozen_layers: int | None = None
-    layer_decay: float = 1.0
-    reinit_layers: int = 0
-    lora_rank: int = 8
-
-    def _check(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise unknown("strategy", self.strategy, STRATEGIES)
 
     def _fit(self, texts: list[str], codes: np.ndarray, validation, encoder=None) -> dict:
         """Train the head, or the classifier that starts from `encoder` (by default `self.encoder`).
@@ -136,60 +201,11 @@ class TextClassifier(TorchClassifier):
             return super()._probabilities(texts)
         return self._head.predict_proba(self._vectors(texts))
 
-    def _load(self, encoder: str) -> None:
-        import transformers
-
-        from workbench.training import speed
-
-        transformers.set_seed(self.seed)
-        self._tokenizer = encoders.tokenizer(encoder)
-        config = encoders.configuration(
-            encoder, id2label={i: str(c) for i, c in enumerate(self.classes_)},
-            label2id={str(c): i for i, c in enumerate(self.classes_)},
-        )  # fmt: skip
-        settings = speed.for_training(config) | {"pad_token_id": self._tokenizer.pad_token_id}
-        attention = settings.pop("attn_implementation", None)
-        # What reads text may have a configuration of its own inside (Gemma 3).
-        config.get_text_config().update(settings)
-        self._model = encoders.load(
-            encoder, "SequenceClassification", config=config, ignore_mismatched_sizes=True,
-            attn_implementation=attention,
-        )  # fmt: skip
-
     def _encoded(self, texts: Sequence[str], codes=None) -> Encoded:
         tokenizer, model = self._tokenizer, self._model
         if model is None:  # frozen
             tokenizer, model = encoders.ready(self.encoder)
         return encoders.encoded(model, tokenizer, texts, self.max_length, codes)
-
-    def _train(self, train: Encoded, held_out: Encoded | None, weights) -> tuple:
-        """The trained classifier and what is to be reported of its training."""
-        from workbench import training
-        from workbench.training import losses, strategies, upper_layers
-
-        model, callbacks = self._model, []
-        if self.reinit_layers:
-            strategies.reinitialise(model, self.reinit_layers)
-        rates = strategies.layer_rates(model, self.layer_decay)
-        learning_rate = self.learning_rate or training.default_learning_rate(model)
-        trained = model
-        if self.strategy == "upper":
-            trained = upper_layers.UpperLayers(model, self.frozen_layers)
-            for rows in filter(None, (train, held_out)):
-                trained.precompute(rows, self.precision)
-        elif self.strategy == "gradual":
-            callbacks = [strategies.Gradual(model)]
-        elif self.strategy == "lora":
-            trained = strategies.with_adapters(model, self.lora_rank)
-            learning_rate *= 1 if self.learning_rate else 10
-        report = training.fit(
-            trained, train, self.history_, self, learning_rate=learning_rate, validation=held_out,
-            loss=losses.cross_entropy_loss(weights, self.label_smoothing),
-            rates=strategies.of_wrapped(rates, trained, model), trainer_callbacks=callbacks,
-        )  # fmt: skip
-        if self.strategy == "lora":
-            model = strategies.merge(trained)
-        return model.requires_grad_(True), report
 
 
 @dataclass(eq=False, repr=False)
@@ -231,15 +247,18 @@ class NetworkClassifier(TorchClassifier):
         transformers.set_seed(self.seed)
         self._words = networks.Vocabulary(texts, self.min_count)
         start = networks.starting_vectors(self._words, self.size, self._given_vectors())
-        self._model = networks.Network(
-            self.kind, start, len(self.classes_), self.hidden, self.dropout
-        )
+        self._model = self._network(start)
         return training.fit(
             self._model, self._encoded(texts, codes), self.history_, self,
             learning_rate=self.learning_rate or 2e-3,
             validation=self._encoded(*validation) if validation else None,
             loss=losses.cross_entropy_loss(self._weights(codes), self.label_smoothing),
         )  # fmt: skip
+
+    def _network(self, start):
+        from workbench.models import networks
+
+        return networks.Network(self.kind, start, len(self.classes_), self.hidden, self.dropout)
 
     def _given_vectors(self):
         from workbench.models import vectors

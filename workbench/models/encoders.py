@@ -131,16 +131,22 @@ def longest(model, wanted: int) -> int:
 
 
 def encoded(model, tokenizer, texts: Sequence[str], max_length: int, labels=None) -> Encoded:
-    """`texts` as `model` wants its batches: how long, padded where, with a mask or without."""
-    length, config = longest(model, max_length), model.config.get_text_config()
+    """`texts` tokenised, as `model` wants its batches: padded where, with a mask or without."""
+    length = longest(model, max_length)
     prefix = getattr(model.config, "text_prefix", "")
     try:
         rows, truncated = token_ids(tokenizer, [prefix + text for text in texts], length)
     except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
         raise UserError(
-            f"The tokenizer of a model of the kind '{config.model_type}' cannot read plain texts, "
-            f"choose another model: {first_line(error)}."
+            f"The tokenizer of a model of the kind '{model.config.model_type}' cannot read plain "
+            f"texts, choose another model: {first_line(error)}."
         ) from error
+    return batched(model, tokenizer, rows, length, labels, truncated)
+
+
+def batched(model, tokenizer, rows, length: int, labels=None, truncated: int = 0) -> Encoded:
+    """Token ids of texts of at most `length` tokens, as `model` wants its batches."""
+    config = model.config.get_text_config()
     mask = "attention_mask" in inspect.signature(model.forward).parameters
     # Where nothing can tell padding from text (FNet), every text meets the same amount of it.
     pooled = 2 ** len(getattr(config, "block_sizes", ()))  # Funnel halves the text block by block

@@ -19,12 +19,15 @@ PADDING, UNKNOWN = 0, 1
 
 
 class Vocabulary:
-    """Words by number: 0 pads, 1 stands for every word that was not seen often enough."""
+    """Words by number: 0 pads, 1 stands for every word that was not seen often enough.
+
+    A text is a string, or a list of its words.
+    """
 
     pad_token_id = PADDING
 
-    def __init__(self, texts: Iterable[str], min_count: int = 2) -> None:
-        counts = Counter(word for each in texts for word in text.tokenize(each))
+    def __init__(self, texts: Iterable[str | list[str]], min_count: int = 2) -> None:
+        counts = Counter(word for each in texts for word in _words(each))
         frequent = [word for word, n in counts.most_common() if n >= min_count]
         self.words = frequent or list(counts)
         self._numbers = {word: i for i, word in enumerate(self.words, UNKNOWN + 1)}
@@ -32,14 +35,21 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.words) + 2
 
-    def rows(self, texts: Sequence[str], max_length: int) -> tuple[list[np.ndarray], int]:
+    def __contains__(self, word: str) -> bool:
+        return word in self._numbers
+
+    def rows(self, texts: Sequence[str | list[str]], max_length: int) -> tuple[list, int]:
         """Numbers of the words of each text, int32, and how many texts were cut off."""
         rows, truncated = [], 0
         for each in texts:
-            numbers = [self._numbers.get(word, UNKNOWN) for word in text.tokenize(each)]
+            numbers = [self._numbers.get(word, UNKNOWN) for word in _words(each)]
             truncated += len(numbers) > max_length
             rows.append(np.asarray(numbers[:max_length] or [UNKNOWN], np.int32))
         return rows, truncated
+
+
+def _words(given: str | list[str]) -> list[str]:
+    return text.tokenize(given) if isinstance(given, str) else given
 
 
 class Network(nn.Module):
@@ -56,12 +66,15 @@ class Network(nn.Module):
     classes : number of classes.
     hidden : filters of each width, or units in each direction.
     dropout : of the words and of the pooled vector.
+    pooled : whether there is one vector a text, or, of a recurrent layer, one a word.
     """
 
     def __init__(
-        self, kind: str, vectors: torch.Tensor, classes: int, hidden: int, dropout: float
-    ) -> None:
+        self, kind: str, vectors: torch.Tensor, classes: int, hidden: int, dropout: float,
+        pooled: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self.pooled = pooled
         self.embeddings = nn.Embedding.from_pretrained(vectors, freeze=False, padding_idx=PADDING)
         self.dropout = nn.Dropout(dropout)
         size = vectors.shape[1]
@@ -76,7 +89,10 @@ class Network(nn.Module):
             self.classifier = nn.Linear(2 * hidden, classes)
 
     def forward(self, input_ids, attention_mask, labels=None):
-        """Logits, shape (texts, classes), from word numbers, shape (texts, words)."""
+        """Logits, shape (texts, classes) or, not pooled, (texts, words, classes).
+
+        From word numbers, shape (texts, words).
+        """
         words = self.dropout(self.embeddings(input_ids))
         mask = attention_mask.bool()[:, None, :]
         if isinstance(self.layer, nn.ModuleList):
@@ -89,6 +105,8 @@ class Network(nn.Module):
                 words, lengths, batch_first=True, enforce_sorted=False
             )
             hidden, _ = nn.utils.rnn.pad_packed_sequence(self.layer(packed)[0], batch_first=True)
+            if not self.pooled:
+                return SimpleNamespace(logits=self.classifier(self.dropout(hidden)))
             pooled = [hidden.mT.masked_fill(~mask[..., : hidden.shape[1]], -torch.inf).amax(-1)]
         logits = self.classifier(self.dropout(torch.cat(pooled, dim=1)))
         return SimpleNamespace(logits=logits)

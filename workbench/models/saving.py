@@ -19,6 +19,7 @@ TRUSTED = [
     "workbench.models.classical.Perceptron", "workbench.models.classical.TextPipeline",
     "workbench.models.encoder_classifier.NetworkClassifier",
     "workbench.models.encoder_classifier.TextClassifier", "workbench.models.networks.Vocabulary",
+    "workbench.models.tagger.BaselineTagger", "workbench.models.tagger.Tagger",
     "workbench.models.vectors.MeanVectors", "workbench.training.history.History",
 ]  # fmt: skip
 
@@ -86,11 +87,8 @@ def _load_network(model, folder: Path) -> None:
     if hasattr(model, "_words"):
         from safetensors.torch import load_file
 
-        from workbench.models import networks
-
         weights = load_file(folder / "model.safetensors")
-        start, classes = weights["embeddings.weight"], len(model.classes_)
-        model._model = networks.Network(model.kind, start, classes, model.hidden, model.dropout)
+        model._model = model._network(weights["embeddings.weight"])
         model._model.load_state_dict(weights)
     elif hasattr(model, "_head"):
         model._model = model._tokenizer = None
@@ -100,6 +98,4 @@ def _load_network(model, folder: Path) -> None:
         model._tokenizer = encoders.tokenizer(folder)
         # The attention that it was trained and tested with: another one rounds in other places.
         attention = speed.for_training(encoders.configuration(folder)).get("attn_implementation")
-        model._model = encoders.load(
-            folder, "SequenceClassification", attn_implementation=attention
-        )
+        model._model = encoders.load(folder, model._head_class, attn_implementation=attention)

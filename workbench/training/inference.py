@@ -3,7 +3,7 @@
 It stands apart from training because `transformers.Trainer` takes seconds to import.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -99,6 +99,17 @@ def logit_batches(
     with speed.first_token_only(model), speed.bf16_hidden_states(model):
         for batch, output in forward_batches(model, rows, wanted):
             yield batch, output.logits.float().cpu()
+
+
+def flat(outputs: Iterable[tuple[np.ndarray, torch.Tensor]], rows: Encoded) -> torch.Tensor:
+    """Values of each position, batch by batch, as one row a token, in the order of the ids."""
+    found = None
+    for batch, values in outputs:
+        tokens = values[torch.from_numpy(rows.is_token(batch))]
+        if found is None:
+            found = torch.empty(len(rows.ids), *tokens.shape[1:], dtype=tokens.dtype)
+        found[rows.flat_indices(batch)] = tokens
+    return found
 
 
 def logits(model, rows: Encoded, wanted: str = "auto") -> np.ndarray:

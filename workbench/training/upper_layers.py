@@ -73,13 +73,8 @@ class UpperLayers(nn.Module):
         UserError : the layers are fed with more than the hidden states of tokens.
         """
         self._try(rows)
-        stored = None
-        for batch, found in inference.forward_batches(self.model, rows, precision, self._lower):
-            tokens = found.half().cpu()[torch.from_numpy(rows.is_token(batch))]
-            if stored is None:
-                stored = torch.empty(len(rows.ids), tokens.shape[1], dtype=torch.float16)
-            stored[rows.flat_indices(batch)] = tokens
-        rows.hidden_states = stored
+        found = inference.forward_batches(self.model, rows, precision, self._lower)
+        rows.hidden_states = inference.flat(((i, lower.half().cpu()) for i, lower in found), rows)
 
     @torch.no_grad()
     def _try(self, rows: Encoded) -> None:
