@@ -49,6 +49,9 @@ def main() -> None:
     parser.add_argument("--accuracy", action="store_true", help="ours against plain Trainer")
     parser.add_argument("--strategies", action="store_true", help="every strategy on SST-2")
     parser.add_argument("--languages", action="store_true", help="trained in one, tested in others")
+    parser.add_argument(
+        "--translation", action="store_true", help="English to German, from nothing"
+    )
     given = parser.parse_args()
     if given.case:
         print(json.dumps(measure(given.case)))
@@ -56,6 +59,10 @@ def main() -> None:
         from benchmarks import languages
 
         languages.run(RESULTS)
+    elif given.translation:
+        from benchmarks import translation
+
+        translation.run(RESULTS)
     elif given.accuracy or given.strategies:
         from benchmarks import accuracy
 

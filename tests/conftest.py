@@ -1,5 +1,6 @@
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -124,4 +125,25 @@ def _gpt2():
     return GPT2Model(config), tokenizer
 
 
+def _seq2seq(family: str):
+    import torch
+    import transformers
+
+    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    tokenizer = _byte_level(names)
+    sizes = {"d_model": 32, "num_layers": 2, "num_heads": 2, "d_kv": 16, "d_ff": 64}
+    if family != "t5":
+        parts = {"layers": 2, "attention_heads": 2, "ffn_dim": 64}.items()
+        sizes = {f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in parts}
+        sizes |= {"d_model": 32, "max_position_embeddings": 64}
+    config = transformers.CONFIG_MAPPING[family](
+        vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id, forced_eos_token_id=None, **sizes,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return transformers.AutoModelForSeq2SeqLM.from_config(config), tokenizer
+
+
 _MAKERS = {"bert": _bert, "roberta": _roberta, "gpt2": _gpt2}
+_MAKERS |= {family: partial(_seq2seq, family) for family in ("t5", "bart", "marian", "mbart")}

@@ -93,7 +93,7 @@ def test_the_table_lists_the_whole_catalogue():
 
 def test_models_of_other_tasks_are_built_and_not_taken_for_classifiers_of_texts():
     others = models.names("sequence")
-    assert {"tagger", "tagger-baseline"} <= {*others}
+    assert {"tagger", "tagger-baseline", "seq2seq"} <= {*others}
     assert not {*others} & {*models.names()}
     assert list(models.table("sequence").index) == others
     for name in others:

@@ -12,7 +12,15 @@ from functools import partial
 from pathlib import Path
 
 from workbench.errors import unknown
-from workbench.models import adaptation, classical, encoder_classifier, encoders, saving, tagger
+from workbench.models import (
+    adaptation,
+    classical,
+    encoder_classifier,
+    encoders,
+    saving,
+    seq2seq,
+    tagger,
+)
 
 
 @dataclass(frozen=True)
@@ -242,5 +250,9 @@ SEQUENCE: dict[str, Entry] = {
     "tagger": Entry(
         "sequence", "a tag a token by an encoder, or from nothing: encoder='bilstm'",
         tagger.Tagger, **_MINILM,
+    ),
+    "seq2seq": Entry(
+        "sequence", "translates or summarises: a GRU or transformer from nothing, or a checkpoint",
+        seq2seq.Seq2Seq, size="1 M and the vocabulary",
     ),
 }  # fmt: skip

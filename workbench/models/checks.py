@@ -53,7 +53,8 @@ RANGES = {
     "l1": Range(), "max_grad_norm": _POSITIVE, "layer_decay": Range(0, 1, above=True),
     "reinit_layers": _NATURAL, "frozen_layers": _NATURAL, "lora_rank": _COUNT, "size": _COUNT,
     "hidden": _COUNT, "min_count": _COUNT, "trees": _COUNT, "C": _POSITIVE, "alpha": Range(),
-    "regularization": _SHARE, "sentences": _COUNT, "redundancy": _SHARE,
+    "regularization": _SHARE, "sentences": _COUNT, "redundancy": _SHARE, "layers": _COUNT,
+    "vocabulary": _COUNT, "beams": _COUNT, "max_new_tokens": _COUNT, "length_penalty": Range(),
 }  # fmt: skip
 
 

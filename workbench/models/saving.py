@@ -19,8 +19,9 @@ TRUSTED = [
     "workbench.models.classical.Perceptron", "workbench.models.classical.TextPipeline",
     "workbench.models.encoder_classifier.NetworkClassifier",
     "workbench.models.encoder_classifier.TextClassifier", "workbench.models.networks.Vocabulary",
-    "workbench.models.tagger.BaselineTagger", "workbench.models.tagger.Tagger",
-    "workbench.models.vectors.MeanVectors", "workbench.training.history.History",
+    "workbench.models.seq2seq.Seq2Seq", "workbench.models.tagger.BaselineTagger",
+    "workbench.models.tagger.Tagger", "workbench.models.vectors.MeanVectors",
+    "workbench.training.history.History",
 ]  # fmt: skip
 
 
@@ -95,7 +96,8 @@ def _load_network(model, folder: Path) -> None:
         if (folder / "config.json").exists():
             model.encoder = str(folder)
     elif (folder / "config.json").exists():
+        head = model._head_class
         model._tokenizer = encoders.tokenizer(folder)
         # The attention that it was trained and tested with: another one rounds in other places.
         attention = speed.for_training(encoders.configuration(folder)).get("attn_implementation")
-        model._model = encoders.load(folder, model._head_class, attn_implementation=attention)
+        model._model = encoders.load(folder, head, attn_implementation=attention)

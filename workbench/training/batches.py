@@ -1,6 +1,6 @@
 """Tokenised texts in flat arrays, and the batches that training and prediction take from them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -98,29 +98,57 @@ class Encoded:
         return {"texts": len(self), "tokens": len(self.ids), "truncated": self.truncated}
 
 
-def token_ids(tokenizer, texts: Sequence[str], max_length: int) -> tuple[list[np.ndarray], int]:
+class Pairs(Encoded):
+    """Sources and what is to be written for each: batches for teacher forcing.
+
+    Parameters
+    ----------
+    targets : their labels are their own tokens.
+    shift : from the labels of a batch to ``decoder_input_ids``, the tokens before each of them.
+    """
+
+    def __init__(self, sources: Encoded, targets: Encoded, shift: Callable) -> None:
+        self.sources, self.targets, self.shift = sources, targets, shift
+        self.length = sources.length + targets.length
+        self.ids = np.concatenate([sources.ids, targets.ids])
+        self.labels, self.labels_of = targets.labels, targets.labels_of
+        self.truncated = sources.truncated + targets.truncated
+
+    trimmable = False  # the two sides are padded on their own
+
+    def __getitems__(self, indices: Sequence[int]) -> dict:
+        batch = self.sources.__getitems__(indices)
+        batch["labels"] = self.targets.__getitems__(indices)["labels"]
+        return batch | {"decoder_input_ids": self.shift(batch["labels"])}
+
+
+def token_ids(
+    tokenizer, texts: Sequence[str], max_length: int, target: bool = False
+) -> tuple[list[np.ndarray], int]:
     """Token ids of each text, int32, and how many texts were cut to `max_length` tokens.
 
-    A text that holds ``</s>`` or ``[SEP]`` is a text: it is not read as the end of one.
+    A `target` is what a model is to write: some have other pieces for it. A text that holds
+    ``</s>`` or ``[SEP]`` is a text: it is not read as the end of one.
     """
     rows, truncated = [], 0
     options = {"split_special_tokens": True, "return_attention_mask": False, "verbose": False}
     cut = {**options, "truncation": True, "max_length": max_length}
+    side = "text_target" if target else "text"
     # An empty text has no tokens with some tokenizers, and no model takes none.
     blank = [tokenizer.pad_token_id]
     for start in range(0, len(texts), 1000):
         some = list(texts[start : start + 1000])
         if tokenizer.is_fast:
-            found = tokenizer(some, return_overflowing_tokens=True, **cut)
+            found = tokenizer(**{side: some}, return_overflowing_tokens=True, **cut)
             # What does not fit comes back as further rows of the same text.
             owners = found["overflow_to_sample_mapping"]
             _, firsts, pieces = np.unique(owners, return_index=True, return_counts=True)
             truncated += int((pieces > 1).sum())
             ids = [found["input_ids"][i] for i in firsts]
         else:
-            whole = tokenizer(some, **options)["input_ids"]
+            whole = tokenizer(**{side: some}, **options)["input_ids"]
             truncated += sum(len(each) > max_length for each in whole)
-            ids = tokenizer(some, **cut)["input_ids"]
+            ids = tokenizer(**{side: some}, **cut)["input_ids"]
         rows += [np.asarray(each or blank, np.int32) for each in ids]
     return rows, truncated
 
