@@ -157,7 +157,7 @@ def test_equal_taggers_are_told_apart_in_five_of_a_hundred_pairs():
         first, second = (
             evaluate.evaluate_tags(Fixed(tags), sentences(true)) for tags in (predicted, other)
         )
-        test = evaluate.paired("entity_f1", first, second)
+        test = evaluate.paired("entity_f1", first, second, draws=1000)
         rejected += test["p"] < 0.05
         assert (test["p"] < 0.05) == (not test["low"] <= 0 <= test["high"])
     assert 0.02 <= rejected / 300 <= 0.08
@@ -253,6 +253,20 @@ def test_several_pairs_are_corrected_for_their_number(tmp_path):
     _, tests = evaluate.compare_by_metric(runs.list_runs(tmp_path))["entity_f1"]
     assert len(tests) == 3
     assert tests["p_adjusted"].tolist() == pytest.approx(evaluate.holm(tests["p"].tolist()))
+
+
+def test_a_difference_remains_significant_among_many_pairs(tmp_path):
+    """Of ten models on the same rows, 45 pairs: the smallest p must be able to bear that."""
+    random = np.random.default_rng(0)
+    true, good = noisy(random, 60, 0.95)
+    for name in "abcdefghi":
+        kept(tmp_path, name, evaluate.evaluate_tags(Fixed(good), sentences(true)))
+    poor = [["O"] * len(row) for row in true]
+    kept(tmp_path, "poor", evaluate.evaluate_tags(Fixed(poor), sentences(true)))
+    table, tests = evaluate.compare_by_metric(runs.list_runs(tmp_path))["entity_f1"]
+    assert len(tests) == 45
+    worst = tests["b"] == table["run"].iloc[-1]
+    assert (tests["p_adjusted"] < 0.05).equals(worst)
 
 
 def test_runs_whose_predictions_are_gone_are_listed_and_not_tested(tmp_path):

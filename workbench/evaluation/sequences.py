@@ -16,8 +16,6 @@ from workbench.evaluation.scores import METRICS, Evaluation, main_metric, predic
 
 OF_TEXTS = [name for name in METRICS if name not in ("accuracy", "entity_f1")]
 TESTS = ["a", "b", "n", "first", "second", "difference", "low", "high", "p", "p_adjusted"]
-DRAWS = 1000  # of the bootstrap
-ENDS = [24, -25]  # of its 95% interval: one in forty lies beyond
 # rouge-score counts runs of a to z and digits; the same of every alphabet, and a character of
 # scripts without spaces.
 _ALONE = text.UNSPACED_LETTER
@@ -82,12 +80,13 @@ def evaluate_texts(
     return _evaluation(names, table, split, columns)
 
 
-def paired(metric: str, first, second) -> dict[str, float]:
+def paired(metric: str, first, second, draws: int = 10_000) -> dict[str, float]:
     """Whether `first` is better than `second`: both resampled together (Koehn 2004).
 
     Parameters
     ----------
     first, second : an `Evaluation`, or its predictions.
+    draws : many, because a p that is to be corrected for many pairs must be able to be small.
 
     Returns
     -------
@@ -106,12 +105,12 @@ def paired(metric: str, first, second) -> dict[str, float]:
         for table, row in zip(tables, ("row_a", "row_b"), strict=True)
     )
     width, scores = a.shape[1], (score(a.sum(axis=0)), score(b.sum(axis=0)))
-    drawn = _bootstrap(np.hstack([a, b]), lambda c: score(c[:width]) - score(c[width:]))
-    low, high = drawn[ENDS].tolist()
+    drawn = _bootstrap(np.hstack([a, b]), lambda c: score(c[:width]) - score(c[width:]), draws)
+    low, high = _interval(drawn)
     beyond = 1 + min((drawn <= 0).sum(), (drawn >= 0).sum())
     return {
         "first": scores[0], "second": scores[1], "difference": scores[0] - scores[1],
-        "low": low, "high": high, "p": min(1.0, float(2 * beyond / (1 + DRAWS))), "n": len(both),
+        "low": low, "high": high, "p": min(1.0, float(2 * beyond / (1 + draws))), "n": len(both),
     }  # fmt: skip
 
 
@@ -166,7 +165,7 @@ def _evaluation(names: list[str], table: pd.DataFrame, split: str, columns: dict
     predictions, found = predictions_of(table, split, columns), {}
     for name in names:
         counts, score = _counts(name, predictions)
-        total, (low, high) = counts.sum(axis=0), _bootstrap(counts, score)[ENDS].tolist()
+        total, (low, high) = counts.sum(axis=0), _interval(_bootstrap(counts, score))
         found |= {name: score(total), f"{name}_low": low, f"{name}_high": high}
         if name == "entity_f1":
             precision, recall = total[0] / np.maximum(total[1:], 1)
@@ -212,8 +211,13 @@ def _overlap(metric: str, predicted: list[str], true: list[str]) -> tuple[np.nda
     return np.column_stack([f, np.ones(len(f))]), lambda c: float(c[0] / c[1])
 
 
-def _bootstrap(counts: np.ndarray, score: Callable) -> np.ndarray:
-    """The sorted scores of as many rows drawn with replacement, `DRAWS` times (Efron 1979)."""
+def _bootstrap(counts: np.ndarray, score: Callable, draws: int = 1000) -> np.ndarray:
+    """The sorted scores of as many rows drawn with replacement, `draws` times (Efron 1979)."""
     random, n = np.random.default_rng(0), len(counts)
-    drawn = (counts[random.integers(n, size=n)].sum(axis=0) for _ in range(DRAWS))
+    drawn = (counts[random.integers(n, size=n)].sum(axis=0) for _ in range(draws))
     return np.sort([score(total) for total in drawn])
+
+
+def _interval(drawn: np.ndarray) -> list[float]:
+    beyond = len(drawn) // 40  # of 95%, on each side
+    return drawn[[beyond - 1, -beyond]].tolist()
