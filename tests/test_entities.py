@@ -37,7 +37,7 @@ def test_every_type_stands_in_every_split_of_every_domain(entities):
 
 
 def test_tags_are_as_the_reader_would_write_them(corpus):
-    assert tagged._bio(corpus["tags"], "'entities'") == list(corpus["tags"])
+    assert tagged.in_bio(corpus["tags"], "'entities'") == list(corpus["tags"])
     assert all(len(row.tokens) == len(row.tags) for row in corpus.itertuples())
 
 

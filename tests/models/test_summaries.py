@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from workbench import text
+from workbench import models, text
 from workbench.errors import UserError
 from workbench.models import summaries
 from workbench.models.summaries import Extractive
@@ -110,3 +110,10 @@ def test_settings_that_make_no_sense(given_settings, match):
 def test_a_single_string_is_refused():
     with pytest.raises(UserError, match="texts"):
         Extractive(method="lead").predict(WRITTEN)
+
+
+def test_it_is_described_by_the_arguments_that_build_it():
+    model = models.build("extractive", method="textrank", sentences=2)
+    description = models.describe(model)
+    assert description.pop("model") == "extractive"
+    assert models.build("extractive", **description).get_params() == model.get_params()

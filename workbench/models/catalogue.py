@@ -19,6 +19,7 @@ from workbench.models import (
     encoders,
     saving,
     seq2seq,
+    summaries,
     tagger,
 )
 
@@ -254,5 +255,9 @@ SEQUENCE: dict[str, Entry] = {
     "seq2seq": Entry(
         "sequence", "translates or summarises: a GRU or transformer from nothing, or a checkpoint",
         seq2seq.Seq2Seq, size="1 M and the vocabulary",
+    ),
+    "extractive": Entry(
+        "sequence", "summaries: the sentences nearest to all others; nothing is learned",
+        summaries.Extractive, **_MINILM,
     ),
 }  # fmt: skip
