@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 
+from benchmarks import phrases
 from workbench import models
-from workbench.data import phrases
 from workbench.errors import UserError
 from workbench.models import encoders
 from workbench.models.seq2seq import Seq2Seq

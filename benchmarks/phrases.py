@@ -1,13 +1,16 @@
 """Pairs of English and Chinese sentences that a grammar makes: as many as one wants, all correct.
 
 Numbers, prices, dates, times and sizes are written out in words. The pairs show how a model learns
-to translate; a score on them says nothing of real text.
+to translate; a score on them says nothing of real text. ``python -m benchmarks.phrases`` writes
+them into `data/phrases.csv`.
 """
 
 import numpy as np
 import pandas as pd
 
-from workbench.errors import UserError, unknown
+from workbench import data
+
+FILE, SIZE = data.bundled("data") / "phrases.csv", 4000  # pairs of each domain
 
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
@@ -56,18 +59,8 @@ _GRAMMAR = {
 def pairs(n: int, seed: int = 0, domain: str = "shop") -> pd.DataFrame:
     """`n` different pairs of a domain, columns ``en`` and ``zh``; the same seed, the same pairs.
 
-    Parameters
-    ----------
-    domain : ``"shop"`` or ``"technical"``: other sentences and things, the same way to count.
-
-    Raises
-    ------
-    UserError : the domain is unknown, or `n` is no number of pairs that the grammar can make.
+    Domains are ``"shop"`` and ``"technical"``: other sentences and things, the same way to count.
     """
-    if domain not in _GRAMMAR:
-        raise unknown("domain", domain, _GRAMMAR)
-    if not 1 <= n <= 50_000:
-        raise UserError(f"The grammar makes 1 to 50,000 pairs of a domain, not {n}.")
     rng, found = np.random.default_rng(seed), {}
     sentences = _GRAMMAR[domain]["sentences"]
     while len(found) < n:
@@ -127,3 +120,13 @@ def _time(day: int, hour: int, minute: int) -> tuple[str, str]:
     weekday = f"星期{'一二三四五六日'[day]}{chinese_part}"
     return (f"{clock} on {_DAYS[day]} {part}",
             f"{weekday}{'两' if hour == 2 else _chinese(hour)}点{chinese}")  # fmt: skip
+
+
+def corpus() -> pd.DataFrame:
+    """What the file holds: pairs of every domain, with an id."""
+    made = pd.concat([pairs(SIZE, domain=name).assign(domain=name) for name in _GRAMMAR])
+    return made.reset_index(drop=True).rename_axis("id").reset_index()
+
+
+if __name__ == "__main__":
+    corpus().to_csv(FILE, index=False)
