@@ -200,6 +200,13 @@ def test_where_labels_are_needed_tags_are_refused(load):
             requires=("label",))  # fmt: skip
 
 
+def test_types_that_only_later_splits_have_are_told(tmp_path):
+    (tmp_path / "train.conll").write_text(conll(SENTENCES[:20]))
+    (tmp_path / "test.conll").write_text(conll([*SENTENCES[20:], (["Zoop"], ["B-PRO"])]))
+    with pytest.warns(DataWarning, match="No training sentence of .* of the type PRO"):
+        data.load(tmp_path)
+
+
 def test_wikiann(real_data):
     with pytest.warns(DataWarning, match="stand in a later split"):
         corpus = data.load(real_data / "wikiann_en")

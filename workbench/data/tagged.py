@@ -36,7 +36,8 @@ def parse(content: str) -> pd.DataFrame:
                 sentence.append((fields[0].strip(), fields[-1].strip()))
         elif not line.startswith(("#", "-DOCSTART-")):
             raise ValueError(
-                f"line {number} ('{line.strip()[:40]}') is no token with its tag, like 'Rome B-LOC'"
+                f"line {number} ('{line.strip()[:40]}') is no token with its tag, such as "
+                "'Rome B-LOC'; labelled texts go into a CSV"
             )
     return pd.DataFrame(sentences, columns=LISTS, dtype=object)
 
@@ -67,7 +68,11 @@ def arrange(tables: Sequence[pd.DataFrame], name: str, seed: int) -> pd.DataFram
         id=columns.row_ids(table), text=table["tokens"].map(_joined), label="",
         tags=in_bio(table["tags"].map(list), name), split=splits.standard_split(table, name),
     )  # fmt: skip
-    return splits.arrange(table, name, seed, classes=False).drop(columns="label")
+    table = splits.arrange(table, name, seed, classes=False).drop(columns="label")
+    learned = entities(table.loc[table["split"] == "train", "tags"])
+    if never := sorted({*entities(table["tags"])} - {*learned}):
+        warn(f"No training sentence of {name} has entities of the type {', '.join(never)}.")
+    return table
 
 
 def entities(tags: pd.Series) -> pd.Series:
