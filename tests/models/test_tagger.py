@@ -234,6 +234,17 @@ def test_validation_tags_that_training_has_not_are_left_out_and_said_to_be(folde
     assert model.history_.column("validation_n")[1] == [3]
 
 
+def test_a_piece_that_is_only_the_space_before_a_word_has_no_label():
+    if not models.CATALOGUE["multilingual"].here:
+        pytest.skip("the multilingual encoder is not installed")
+    sentences = [list("北京的苹果，"), ["Leeds", ",", "(", "nobody", ")"]]
+    rows, begun, _ = tagger._pieces(encoders.tokenizer("multilingual"), sentences, 64)
+    pieces = encoders.tokenizer("multilingual").convert_ids_to_tokens
+    for sentence, ids, own in zip(sentences, rows, begun, strict=True):
+        assert sorted(own[own >= 0]) == list(range(len(sentence)))
+        assert "▁" not in pieces(ids[own >= 0].tolist())
+
+
 def test_settings_and_encoders_that_cannot_be_are_refused(folder):
     for wrong in ({"strategy": "contrastive"}, {"epochs": -1}, {"patience": 2}):
         model = Tagger(folder, **wrong)

@@ -261,7 +261,9 @@ def _pieces(tokenizer, sentences: list, length: int) -> tuple[list, list, int]:
     found = tokenizer(sentences, max_length=length, **options).encodings
     begun = []
     for each in found:
-        own = np.array([-1 if word is None else word for word in each.word_ids])
+        # Some tokenizers make the space before a word a piece of its own: it says nothing.
+        named = zip(each.word_ids, each.tokens, strict=True)
+        own = np.array([-1 if n is None or piece == "▁" else n for n, piece in named])
         begun.append(np.where(own != np.concatenate([[-1], own[:-1]]), own, -1))
     rows = [np.array(each.ids, np.int32) for each in found]
     return rows, begun, sum(bool(each.overflowing) for each in found)
