@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
@@ -82,6 +82,7 @@ words = st.text("abz-Z9é中 \u200b", min_size=1, max_size=6).filter(str.strip)
 
 @pytest.mark.parametrize("kind", ["baseline", "bilstm", "full", "frozen"])
 @settings(max_examples=20, deadline=None)
+@example([["\u200b"]])
 @given(st.lists(st.lists(words, min_size=1, max_size=70), max_size=4))
 def test_each_token_has_a_tag_and_the_tags_are_BIO(kind, fitted, sentences):
     with warnings.catch_warnings():

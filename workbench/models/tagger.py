@@ -137,11 +137,14 @@ class Tagger(_TaggerMixin, encoder_classifier.PretrainedEstimator):
                 f"{rows.truncated} of {len(rows)} sentences are longer than the model reads "
                 f"(max_length={self.max_length}): the tokens beyond are tagged O."
             )
+        begins = token >= 0
+        if not begins.any():  # characters that the tokenizer has no piece for
+            return token[begins], token[begins]
         if hasattr(self, "_head"):
-            return token[token >= 0], self._head.predict(self._vectors(rows)[token >= 0])
+            return token[begins], self._head.predict(self._vectors(rows)[begins])
         found = inference.logit_batches(self._model, rows, self.precision)
         codes = inference.flat(((i, logits.argmax(-1)) for i, logits in found), rows)
-        return token[token >= 0], codes.numpy()[token >= 0]
+        return token[begins], codes.numpy()[begins]
 
     def _vectors(self, rows: Encoded) -> np.ndarray:
         """Hidden states of all pieces, float32, shape (pieces, dimensions)."""
