@@ -1,5 +1,6 @@
-"""What the README says of measurements is what the committed results say."""
+"""What the README and notebooks say of measurements is what the committed results say."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from benchmarks import few_labels
 
 ROOT = Path(__file__).parent.parent
+LANGUAGES = json.loads((ROOT / "benchmarks" / "results" / "languages.json").read_text())["runs"]
 README = " ".join((ROOT / "README.md").read_text().split())
 ROWS = few_labels.read(few_labels.RESULTS)
 MEANS = pd.DataFrame(ROWS).groupby(["set", "labels", "method"])["accuracy"].mean().unstack("method")
@@ -36,3 +38,11 @@ def test_the_numbers_in_the_readme_are_those_of_the_rows():
         f"{at_64['contrastive']:.2f} on SST-2, where `full` has {at_64['full']:.2f} and naive "
         f"Bayes {at_64['naive-bayes']:.2f}"
     ) in README
+
+
+@pytest.mark.parametrize("tested", ["zh", "zh_shopping"])
+def test_adapters_carry_more_from_english_to_chinese_than_training_all(tested):
+    """As notebook 05 says."""
+    rows = pd.DataFrame(LANGUAGES).query("trained == 'en'").groupby("method")[tested]
+    lowest, highest = rows.min(), rows.max()
+    assert lowest["multilingual, adapters"] > highest["multilingual, fine-tuned"]
