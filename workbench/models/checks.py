@@ -54,7 +54,8 @@ RANGES = {
     "reinit_layers": _NATURAL, "frozen_layers": _NATURAL, "lora_rank": _COUNT, "size": _COUNT,
     "hidden": _COUNT, "min_count": _COUNT, "trees": _COUNT, "C": _POSITIVE, "alpha": Range(),
     "regularization": _SHARE, "sentences": _COUNT, "redundancy": _SHARE, "layers": _COUNT,
-    "vocabulary": _COUNT, "beams": _COUNT, "max_new_tokens": _COUNT, "length_penalty": Range(),
+    "vocabulary": _COUNT, "beams": _COUNT, "length_penalty": Range(),
+    "max_new_tokens": Range(1, 1024, whole=True),
 }  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from workbench.models.torch_classifier import TorchEstimator
 from workbench.training import isolation
 from workbench.training.batches import Encoded, Pairs, token_ids
 
+FROM_NOTHING = ("transformer", "gru")
+
 
 @dataclass(eq=False, repr=False)
 class Seq2Seq(TorchEstimator):
@@ -39,8 +41,7 @@ class Seq2Seq(TorchEstimator):
     length_penalty : above 1 prefers longer targets where there are several beams, below it
         shorter ones.
     max_new_tokens : no target that is written is longer.
-    learning_rate : by default 2e-3 for a transformer and 3e-3 for a GRU from nothing; for a
-        checkpoint that of `TextClassifier`.
+    learning_rate : by default 3e-3 from nothing; for a checkpoint that of `TextClassifier`.
 
     The other parameters are those of `TorchEstimator`; ``max_length`` holds for source and target.
     """
@@ -80,7 +81,7 @@ class Seq2Seq(TorchEstimator):
             pairs = _check_pairs(sources, targets)
             held_out = None if validation is None else _check_pairs(*validation, "validation ")
             self._load(pairs)
-            rate = self.learning_rate or _RATES.get(self.checkpoint)
+            rate = self.learning_rate or (3e-3 if self.checkpoint in FROM_NOTHING else None)
             self.training_info_ = training.fit(
                 self._model, self._pairs(*pairs), self.history_, self,
                 learning_rate=rate or training.default_learning_rate(self._model),
@@ -89,7 +90,7 @@ class Seq2Seq(TorchEstimator):
         return self
 
     def _check(self) -> None:
-        networks = {"network or checkpoint": (self.checkpoint, _RATES),
+        networks = {"network or checkpoint": (self.checkpoint, FROM_NOTHING),
                     "encoder": (self.embeddings_from, encoders.NAMES)}  # fmt: skip
         for kind, (name, known) in networks.items():
             plain = name is not None and name.isalpha() and not Path(name).is_dir()
@@ -102,7 +103,7 @@ class Seq2Seq(TorchEstimator):
 
     def with_defaults(self, texts: int) -> "Seq2Seq":
         filled = super().with_defaults(texts)
-        if self.checkpoint in _RATES:  # the whole language has to be learned
+        if self.checkpoint in FROM_NOTHING:  # the whole language has to be learned
             filled.batch_size = self.batch_size or (64 if texts >= 4000 else 32)
             filled.epochs = self.epochs or min(40, max(5, round(4000 * filled.batch_size / texts)))
         return filled
@@ -146,14 +147,13 @@ class Seq2Seq(TorchEstimator):
         from workbench.training import speed
 
         transformers.set_seed(self.seed)
-        if self.checkpoint in _RATES:
+        if self.checkpoint in FROM_NOTHING:
             self._tokenizer = networks.tokenizer([*pairs[0], *pairs[1]], self.vocabulary)
             self._model = networks.build(
                 self.checkpoint, len(self._tokenizer), self.size, self.layers, self.dropout
             )
             if self.embeddings_from:
-                table = self._model.get_input_embeddings().weight
-                table.data.copy_(self._starting_vectors(table))
+                self._take_embeddings(self._model.get_input_embeddings().weight.data)
             return
         self._tokenizer = encoders.tokenizer(self.checkpoint)
         if self.languages:
@@ -161,16 +161,16 @@ class Seq2Seq(TorchEstimator):
         settings = speed.for_training(encoders.configuration(self.checkpoint))
         self._model = encoders.load(self.checkpoint, "Seq2SeqLM", **settings)
 
-    def _starting_vectors(self, table):
-        """The encoder's vectors of the pieces, in as many dimensions and as large as in `table`."""
+    def _take_embeddings(self, table) -> None:
+        """Write the encoder's vectors of the pieces into `table`, as large as what stands there."""
         import torch
         from sklearn.decomposition import PCA
 
-        ids = range(len(self._tokenizer))
-        pieces = [self._tokenizer.decode([i]).strip() for i in ids]
+        pieces = [self._tokenizer.decode([i]).strip() for i in range(len(table))]
         vectors = encoders.encode(pieces, self.embeddings_from)
-        reduced = PCA(table.shape[1], random_state=self.seed).fit_transform(vectors)
-        return torch.from_numpy(reduced * (table.std().item() / reduced.std()))
+        size = min(table.shape[1], *vectors.shape)
+        reduced = PCA(size, random_state=self.seed).fit_transform(vectors)
+        table[:, :size] = torch.from_numpy(reduced * (table.std().item() / reduced.std()))
 
     def _encoded(self, sources: list[str]) -> Encoded:
         texts = [self.prefix + source for source in sources]
@@ -188,7 +188,7 @@ class Seq2Seq(TorchEstimator):
         from workbench.training import inference
 
         if not hasattr(self, "_model"):
-            if self.checkpoint in _RATES:
+            if self.checkpoint in FROM_NOTHING:
                 check_is_fitted(self)
             self._check()
             with isolation.isolated():
@@ -206,9 +206,6 @@ class Seq2Seq(TorchEstimator):
             for i, row in zip(batch, ids.cpu(), strict=True):
                 written[i] = row
         return written
-
-
-_RATES = {"transformer": 2e-3, "gru": 3e-3}  # of what begins from nothing
 
 
 def _check_pairs(sources, targets, name: str = "") -> tuple[list[str], list[str]]:
