@@ -141,6 +141,7 @@ def write(found: dict) -> None:
         "",
         f"Ours is {rates['ours'] / rates['plain']:.1f} times as fast. The F1 of plain is from "
         "a training in bf16 with batches of like length, which takes half of the time.",
+        found.get("remark", ""),
         "",
     ]
     if rows := found.get("curves"):
