@@ -220,15 +220,15 @@ def test_a_stop_during_evaluation_takes_effect_at_once(checkpoint, shown, monkey
     from workbench.training import inference
 
     entered = threading.Event()
-    real = inference.logits
+    real = inference.logit_batches
 
     def slow(model, rows, wanted="auto"):
         entered.set()
         for _ in range(1000):
-            real(model, rows, wanted)
-        return real(model, rows, wanted)
+            list(real(model, rows, wanted))
+        yield from real(model, rows, wanted)
 
-    monkeypatch.setattr(inference, "logits", slow)
+    monkeypatch.setattr(inference, "logit_batches", slow)
     watched = TrainingPanel(TextClassifier(str(checkpoint("bert")), **QUICK), TABLE, TABLE)
     attempt = watched.start()
     assert entered.wait(60)
@@ -242,7 +242,7 @@ def test_a_stop_during_evaluation_takes_effect_at_once(checkpoint, shown, monkey
     assert time.perf_counter() - asked < 4
     assert attempt.outcome == "Not scored, because it was stopped."
     assert (attempt.run.metrics, attempt.run.info["stopped"]) == ({}, True)
-    monkeypatch.setattr(inference, "logits", real)
+    monkeypatch.setattr(inference, "logit_batches", real)
     assert watched.model.training_info_["kept_step"] == watched.model.training_info_["steps"]
     assert len(watched.model.predict(TEXTS)) == len(TEXTS)
 
