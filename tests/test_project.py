@@ -191,7 +191,7 @@ def cells(path: Path, tag: str) -> list:
 def test_the_sequence_is_complete():
     assert [path.stem for path in NOTEBOOKS] == [
         "01_preprocessing", "02_word2vec", "03_perceptron", "04_bert_finetuning",
-        "05_domain_adaptation", "06_evaluation",
+        "05_domain_adaptation", "06_evaluation", "07_beyond_classification",
     ]  # fmt: skip
 
 
