@@ -104,6 +104,14 @@ def test_markup_of_markdown_and_tables_survives(body):
     assert "dataframe tbody tr th" not in body, "pandas' style is no text"
 
 
+def test_a_marked_word_keeps_its_colour_and_no_other_style():
+    marked = (
+        '<mark style="background-color:#cfe3ff;position:fixed">Rome</mark><p style="color:red">'
+    )
+    cleaned = report._clean(marked)
+    assert '<mark style="background-color:#cfe3ff;">Rome</mark><p>' in cleaned
+
+
 def test_what_draws_itself_by_scripts_is_shown_by_its_text(body):
     assert "LogisticRegression()" in body
     assert "sk-toggleable" not in body

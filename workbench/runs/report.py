@@ -150,11 +150,13 @@ def _prefer_text(bundle: dict) -> None:
 def _clean(html: str) -> str:
     """Keep harmless markup; every other tag is shown as the text that it is."""
     import bleach
+    from bleach.css_sanitizer import CSSSanitizer
 
     html = re.sub(r"<style.*?</style>", "", str(html), flags=re.DOTALL | re.IGNORECASE)
     return bleach.clean(
-        html, tags=TAGS, attributes=_harmless, protocols={"http", "https", "mailto", "data"}
-    )
+        html, tags=TAGS, attributes=_harmless, protocols={"http", "https", "mailto", "data"},
+        css_sanitizer=CSSSanitizer(["background-color", "color"]),
+    )  # fmt: skip
 
 
 def _harmless(tag: str, name: str, value: str) -> bool:
@@ -162,7 +164,7 @@ def _harmless(tag: str, name: str, value: str) -> bool:
         return value.startswith("data:image/")  # any other is a request
     if tag == "a" and name == "href":
         return not value.strip().lower().startswith("data:")
-    return name in ATTRIBUTES or (tag, name) == ("img", "alt")
+    return name in ATTRIBUTES or (tag, name) in (("img", "alt"), ("mark", "style"))
 
 
 def _embedded(figure: dict) -> str:

@@ -101,7 +101,7 @@ def concerns(tables: dict[str, pd.DataFrame]) -> list[str]:
             f"{shares.iloc[0]:.1%} of the rows are of the class '{shares.index[0]}', so always "
             "predicting it is right that often: is this the label column?"
         )
-    if doubt := not_english(everything):
+    if "tags" not in everything and (doubt := not_english(everything)):
         names = [name for name, entry in models.CATALOGUE.items() if entry.languages == "English"]
         found.append(
             f"{doubt}: {', '.join(names)} are for English; multilingual reads about 100 languages, "
