@@ -36,6 +36,12 @@ def test_repeated_ids_are_paired_by_their_texts():
     assert evaluate.mcnemar(a, b.sort_values("id")) == evaluate.mcnemar(a, b)
 
 
+def test_a_text_that_one_model_read_cleaned_is_the_same_row():
+    a = pd.DataFrame({"id": list("123"), "text": list("ABC"), "label": list("xyx")})
+    b = a.assign(text=a["text"].str.lower(), predicted=list("yyx"))
+    assert evaluate.mcnemar(a.assign(predicted=list("xyx")), b)["only_a"] == 1
+
+
 @pytest.mark.parametrize("kind", ["int", "float", "Int64", "string", "category"])
 def test_ids_and_labels_are_paired_in_whatever_type(kind):
     a = pd.DataFrame({"id": ["1", "2"], "label": ["0", "1"], "predicted": ["0", "1"]})

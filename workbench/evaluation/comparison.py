@@ -24,6 +24,9 @@ TESTS = [
 def mcnemar(a: "scores.Evaluation | pd.DataFrame", b: "scores.Evaluation | pd.DataFrame") -> dict:
     """Exact McNemar test on the rows that both have predicted (McNemar 1947).
 
+    Rows are paired as by `paired`; where each id stands once, the texts may differ, as they do
+    where one model reads them cleaned.
+
     Returns
     -------
     dict : ``only_a`` and ``only_b`` (rows that only one got right), ``n`` and the two-sided ``p``.
@@ -32,7 +35,10 @@ def mcnemar(a: "scores.Evaluation | pd.DataFrame", b: "scores.Evaluation | pd.Da
     ------
     UserError : the rows cannot be paired.
     """
-    both = same_rows(*(checked_rows(getattr(each, "predictions", each)) for each in (a, b)))
+    tables = [getattr(each, "predictions", each) for each in (a, b)]
+    if all(table.get("id", pd.Series(dtype=object)).is_unique for table in tables):
+        tables = [table.assign(text="") for table in tables]
+    both = same_rows(*map(checked_rows, tables))
     return _exact(both["right_a"], both["right_b"])
 
 
