@@ -93,9 +93,31 @@ def test_in_a_sequence_the_data_are_those_of_its_first_notebook(tmp_path):
 def test_a_file_is_found_from_where_the_command_was_given(name, tmp_path, monkeypatch):
     path = write(tmp_path / "a.ipynb", parameters=f'{name} = ""')
     (tmp_path / "texts").mkdir()
+    for file in ("config.json", "a.safetensors"):
+        (tmp_path / "texts" / file).write_text("{}")
+    rows = [f"A text of number {i}.,Number {i}." for i in range(20)]
+    (tmp_path / "texts" / "train.csv").write_text("\n".join(["text,summary", *rows]))
     monkeypatch.chdir(tmp_path)
     chosen = parameters.check([path], {name: "texts"})[path]
     assert chosen == {name: str(tmp_path / "texts")}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PAIRS", "no.csv", "no.csv"),
+        ("SUMMARIES", "texts.csv", "'summary'"),
+        ("CHECKPOINT", "no such folder", "a folder"),
+        ("CHECKPOINT", "minilm", "a folder"),
+        ("CHECKPOINT", "./nowhere", "There is no folder"),
+    ],
+)
+def test_what_notebook_07_reads_is_checked_before_any_kernel(name, value, said, tmp_path):
+    (tmp_path / "texts.csv").write_text("text,label\n" + "one text,a\n" * 9)
+    path = write(tmp_path / "a.ipynb", parameters=f'{name} = ""')
+    value = value if name == "CHECKPOINT" else str(tmp_path / value)
+    with pytest.raises(UserError, match=said):
+        parameters.check([path], {name: value})
 
 
 def test_a_model_is_checked_before_any_kernel(tmp_path):

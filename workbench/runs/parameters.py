@@ -6,6 +6,7 @@ from collections.abc import Container
 from pathlib import Path
 
 from workbench import data, models
+from workbench.data import sources
 from workbench.errors import UserError, unknown
 from workbench.runs.notebooks import PROFILES, literals, read
 
@@ -92,6 +93,12 @@ def _check_values(given: dict[str, object], defaults: dict[str, object]) -> dict
         raise UserError(f"SEED must lie between 0 and {2**32 - 1}, not {seed}.")
     files = ("LARGE_TEXT", "PAIRS", "SUMMARIES", "CHECKPOINT")
     absolute = {n: _absolute(given[n], ()) for n in files if given.get(n)}
+    if given.get("PAIRS"):
+        sources.read(given["PAIRS"])
+    if given.get("SUMMARIES"):
+        data.load_pairs(given["SUMMARIES"])
+    if given.get("CHECKPOINT"):
+        models.check(given["CHECKPOINT"], ())
     if given.get("MODEL") is not None:
         models.check(given["MODEL"])
         absolute["MODEL"] = _absolute(given["MODEL"], models.names())
