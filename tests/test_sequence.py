@@ -184,14 +184,16 @@ def test_same_seed_same_numbers(report, tmp_path):
         ("trec", ["01", "06"]),
         ("amazon", ["05"]),
         ("zh_shopping/reviews.csv", ["02", "05"]),
+        ("wikiann_en", ["07"]),
     ],
 )
 def test_public_corpora_go_through(real_data, tmp_path, source, chosen):
-    large = ["-p", "LARGE_TEXT", str(real_data / "wikitext2")] if "02" in chosen else []
+    more = ["-p", "LARGE_TEXT", str(real_data / "wikitext2")] if "02" in chosen else []
+    more += ["-p", "PAIRS", str(real_data / "multi30k")] if "07" in chosen else []
     data = ["--data", str(real_data / source)]
-    results = execute(tmp_path / "out", *chosen, *data, *large, "--jobs", "2")
+    results = execute(tmp_path / "out", *chosen, *data, *more, "--jobs", "2")
     assert len(results["notebooks"]) == len(chosen)
-    if large:
+    if "02" in chosen:
         assert "word2vec, wikitext2" in outputs.printed(tmp_path / "out", "02_word2vec")
 
 
