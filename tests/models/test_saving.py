@@ -172,6 +172,20 @@ def test_what_is_trusted_is_what_models_hold(tmp_path, checkpoint):
     assert needed == {*saving.TRUSTED}
 
 
+def test_saving_draws_no_progress_bar(tmp_path, checkpoint, capfd):
+    """A notebook would keep it, as a widget."""
+    from transformers import logging
+
+    model = models.build(str(checkpoint("bert")), epochs=1, max_length=16).fit(TEXTS, LABELS)
+    capfd.readouterr()
+    logging.enable_progress_bar()
+    try:
+        model.save(tmp_path)
+    finally:
+        logging.disable_progress_bar()
+    assert capfd.readouterr().err == ""
+
+
 def test_a_damaged_model_is_told(tmp_path, checkpoint):
     models.build("cnn", epochs=1).fit(TEXTS, LABELS).save(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"x")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from workbench.errors import UserError, first_line
 from workbench.models import encoders
+from workbench.training import isolation
 
 FILE = "model.skops"
 # What skops does not trust by itself: numbers, or classes and functions of this package.
@@ -46,8 +47,9 @@ def save(model, folder: str | Path) -> None:
     if network is None and encoder not in encoders.NAMES and source.expanduser().is_dir():
         network, tokenizer = encoders.load(encoder), encoders.tokenizer(encoder)
     if tokenizer is not None:
-        network.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        with isolation.quiet():
+            network.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
     elif network is not None:
         weights = {name: value.contiguous() for name, value in network.state_dict().items()}
         save_file(weights, folder / "model.safetensors")
