@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -150,10 +151,11 @@ def _compare(metric: str, found: list) -> tuple[pd.DataFrame, pd.DataFrame]:
          "test_set": run.info.get("test_set") or "", "run": run.path.name}
         for run in found
     )  # fmt: skip
-    for a, b in combinations(found, 2):
+    read = cache(lambda run: found[run].predictions())  # each is in many pairs
+    for (i, a), (j, b) in combinations(enumerate(found), 2):
         with suppress(OSError, ValueError):  # no predictions, broken ones, other rows
             if a.info.get("test_set") == b.info.get("test_set"):
-                test = paired(metric, a.predictions(), b.predictions())
+                test = paired(metric, read(i), read(j))
                 tests.append({"a": a.path.name, "b": b.path.name, **test})
     adjusted = corrections.holm([test["p"] for test in tests])
     return table, pd.DataFrame(tests).assign(p_adjusted=adjusted).reindex(columns=TESTS)

@@ -49,7 +49,8 @@ def pair(a: Run, b: Run, p_adjusted: float | None = None) -> tuple[str, pd.DataF
     if len(differ := provenance.differences(a, b)):
         made = tables.table(differ, "What A and B were made with, where it differs")
     try:
-        both, (scores, words) = comparison.paired(a, b), _scores_and_test(a, b, p_adjusted)
+        both = comparison.paired(a, b)
+        scores, words = _scores_and_test(a, b, both, p_adjusted)
     except UserError as error:
         return base.status_line(str(error), "bad") + made, pd.DataFrame()
     shown = scores.set_axis([f"A: {a.name}", f"B: {b.name}", "A − B"])
@@ -57,11 +58,13 @@ def pair(a: Run, b: Run, p_adjusted: float | None = None) -> tuple[str, pd.DataF
     return table + base.status_line(words) + made, disagreements(both)
 
 
-def _scores_and_test(a: Run, b: Run, p_adjusted: float | None) -> tuple[pd.DataFrame, str]:
+def _scores_and_test(
+    a: Run, b: Run, both: pd.DataFrame, p_adjusted: float | None
+) -> tuple[pd.DataFrame, str]:
     """The scores of A, of B and their difference on the shared rows, and the test in words."""
     if (metric := evaluation.main_metric(a.metrics)) == "accuracy":
         table = comparison.shared_scores(a, b).rename(columns={"macro_f1": "macro F1"})
-        return table, comparison.describe(comparison.paired(a, b), p_adjusted)
+        return table, comparison.describe(both, p_adjusted)
     test = sequences.paired(metric, a.predictions(), b.predictions())
     table = pd.DataFrame({metric: [test["first"], test["second"], test["difference"]]})
     return table, sequences.describe(metric, test)
