@@ -178,7 +178,7 @@ def table() -> pd.DataFrame:
 
 
 def _bundled_instead(missing: Sequence[str], name: str, seed: int):
-    bundled = "entities" if "tags" in missing else "reviews"
+    bundled = sources.TAGGED if "tags" in missing else "reviews"
     warn(
         f"This notebook needs a {' and a '.join(missing)} column, and {name} has none: "
         f"it goes on with the bundled {bundled}."

@@ -20,6 +20,7 @@ DATASETS = {
         "entities.jsonl", ["en", "zh"],
     ),
 }  # fmt: skip
+TAGGED = "entities"  # the one whose sentences have a tag a token
 
 
 def bundled(name: str) -> Path:

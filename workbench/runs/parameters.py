@@ -106,7 +106,7 @@ def _check_values(given: dict[str, object], defaults: dict[str, object]) -> dict
         known = defaults | given
         source = known.get("DATA") or "reviews"
         columns = (known.get(name) or "" for name in ("TEXT_COLUMN", "LABEL_COLUMN"))
-        requires = ("tags" if defaults.get("DATA") == "entities" else "label",)
+        requires = ("tags" if defaults.get("DATA") == sources.TAGGED else "label",)
         data.load(source, *columns, label_names=known.get("LABEL_NAMES"), requires=requires)
         if given.get("DATA"):
             absolute["DATA"] = _absolute(source, data.DATASETS)

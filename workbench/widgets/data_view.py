@@ -214,7 +214,7 @@ def _fields(kit) -> dict:
 def _bundled(tagged: bool) -> list[tuple[str, str]]:
     return [(f"{name} · {row.texts} texts, {row.classes} classes", name)
             for name, row in data.table().iterrows()
-            if tagged == (name == "entities")]  # fmt: skip
+            if tagged == (name == sources.TAGGED)]  # fmt: skip
 
 
 def _state(picker) -> tuple[dict, dict]:
