@@ -1,0 +1,12 @@
+"""Domain adaptation: classifiers whose `fit` also reads unlabelled text of the target domain."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "base": ["SourceOnly"],
+        "features": ["Coral"],
+        "pretraining": ["ContinuedPretraining"],
+    },
+)
