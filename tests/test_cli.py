@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.runs.test_notebooks import write
-from workbench import cli, runs
+from workbench import cli, runs, terminal
 from workbench.runs import execution, notebooks
 
 ROOT = Path(cli.__file__).parents[1]
@@ -230,7 +230,7 @@ def test_the_catalogues_are_printed(capsys, command, known):
 
 def test_progress_is_told_in_plain_lines_now_and_then(tmp_path, capsys):
     child = execution.Child(tmp_path / "04_bert.ipynb", None, tmp_path, 0.0, cell=3, cells=9)
-    show = cli.Progress(1)
+    show = terminal.Progress(1)
     for _ in range(3):
         show.running([child])
     error = capsys.readouterr().err
@@ -286,7 +286,7 @@ def test_markup_in_a_name_is_text(capsys):
     import pandas as pd
 
     frame = pd.DataFrame({"name": ["[bold]x[/bold] :smile:", "y" * 300], "score": [0.5, None]})
-    cli._print_table(frame, ".3f")
+    terminal.print_table(frame, ".3f")
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["[bold]x[/bold]", ":smile:", "0.500"]
     assert lines[2] == "y" * 300
@@ -296,7 +296,7 @@ def test_progress_on_a_terminal_is_redrawn(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     child = execution.Child(tmp_path / "04_bert.ipynb", None, tmp_path, 0.0, cell=3, cells=9)
-    with cli.Progress(1) as show:
+    with terminal.Progress(1) as show:
         show.running([child])
         child.cell = 4
         show.running([child])

@@ -68,7 +68,7 @@ def test_conda_takes_the_same_set():
 def test_every_import_is_a_declared_dependency():
     known = {
         "sklearn": "scikit-learn", "smart_open": "gensim", "huggingface_hub": "transformers",
-        "tokenizers": "transformers",
+        "tokenizers": "transformers", "yaml": "pyyaml",
         "IPython": "ipykernel", "traitlets": "ipykernel", "threadpoolctl": "scikit-learn",
     }  # fmt: skip
     declared = {r.name.lower() for r in requirements()}

@@ -3,13 +3,12 @@
 import argparse
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from workbench.errors import UserError, taking_notes, unknown
+from workbench.terminal import Progress, SweepProgress, clock, print_table
 
-EVERY = 5.0  # seconds between two lines about a notebook where nothing can be redrawn
 INTERRUPTED = 130
 
 
@@ -98,6 +97,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", metavar="DIR", help="a new folder; default: reports/<date-time>")
     run.add_argument("--jobs", metavar="N", type=_count, default=1, help="notebooks at once")
     run.add_argument("--timeout", metavar="S", type=_count, default=1800, help="seconds for a cell")
+    sweep = add("sweep", _sweep, "many runs from one file: what is missing is done")
+    sweep.add_argument("file", metavar="FILE", help="models, data, seed, settings, pairs in YAML")
+    sweep.add_argument("--out", metavar="DIR", help="default: sweeps/<name of the file>")
+    sweep.add_argument("--jobs", metavar="N", type=_count, default=1, help="runs at once")
+    sweep.add_argument("--search", metavar="N", type=_count, default=0, help="draws over ranges")
+    sweep.add_argument("--ray", action="store_true", help="on Ray, on this machine")
+    sweep.add_argument("--address", metavar="A", default="", help="of a Ray cluster, or 'auto'")
+    sweep.add_argument("--dry-run", action="store_true", help="what would run, and how long")
     table = add("compare", _compare, "the runs as a table, with paired tests")
     table.add_argument("names", nargs="*", metavar="DIR", help="a report or folder of runs")
     show = add("show", _show, "what a run was made with, and the call that makes it again")
@@ -148,6 +155,61 @@ def _run(args: argparse.Namespace) -> int:
     return INTERRUPTED if "interrupted" in found else int(bool(found - {"passed"}))
 
 
+def _sweep(args: argparse.Namespace) -> int:
+    from workbench.runs import sweeps
+
+    with taking_notes() as notes:
+        if args.dry_run:
+            _print_plan(args)
+            return 0
+        with SweepProgress() as progress:
+            found = sweeps.sweep(
+                args.file, args.out, jobs=args.jobs, ray=args.ray, address=args.address,
+                search=args.search, progress=progress.show,
+            )  # fmt: skip
+    for note in dict.fromkeys(notes):
+        print(f"note: {note}", file=sys.stderr)
+    if not any(run.info["notebook"] for run in found):
+        _print_seeds(found)
+    print(sweeps.folder(args.file, args.out) / "index.html")
+    return 0
+
+
+def _print_plan(args: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from workbench.runs import plan, sweeps
+
+    out, planned = sweeps.folder(args.file, args.out), plan.jobs(plan.read(args.file))
+    found = sweeps.estimate(planned, out)
+    table = pd.DataFrame(
+        {"run": job.name, "data": job.where, "runs": max(1, args.search if job.ranges else 1),
+         "there": job.folder(out).is_dir(), "seconds": sweeps.needed(job, found)[0] or float("nan"),
+         "MiB": round(sweeps.needed(job, found)[1])} for job in planned
+    )  # fmt: skip
+    left = (table["seconds"] * table["runs"] * ~table["there"]).sum() / args.jobs
+    shown = table.groupby(["run", "data"], sort=False).agg(
+        {"runs": "sum", "there": "sum", "seconds": "mean", "MiB": "max"}
+    )
+    print_table(shown.reset_index(), ".1f")
+    there = table["there"].sum()
+    print(f"\n{len(table)} runs, {there} of them done; about {clock(left)} left here.")
+
+
+def _print_seeds(found: list) -> None:
+    from workbench import evaluation
+
+    scores, tests = evaluation.over_seeds(found)
+    print_table(scores, ".3f")
+    if len(tests):
+        print(
+            "\nEach pair over the seeds and data sets that both were run on: the mean difference,"
+            "\nits 95% interval, on how many data sets the first is better, p, and p adjusted for"
+            f"\nall {len(tests)} pairs (Holm)."
+        )
+        print_table(tests, ".4f")
+
+
 def _compare(args: argparse.Namespace) -> int:
     from workbench import evaluation
 
@@ -155,8 +217,11 @@ def _compare(args: argparse.Namespace) -> int:
     found = [run for place in places for run in _runs_in(place)]
     if not found:
         raise UserError(f"There are no runs in '{places[0]}'; 'workbench run' makes some.")
+    if all("WHERE" in run.info.get("parameters", {}) for run in found):
+        _print_seeds(found)
+        return 0
     for metric, (scores, tests) in evaluation.compare_by_metric(found).items():
-        _print_table(scores, ".3f")
+        print_table(scores, ".3f")
         if tests.empty:
             print("\nNo two runs predicted the same rows, so there is nothing to test.\n")
             continue
@@ -167,27 +232,8 @@ def _compare(args: argparse.Namespace) -> int:
             f"\n{len(tests)} pairs ({correction}). Where p_adjusted is 0.05 or more, these rows"
             "\ncannot tell which of the two is better."
         )
-        _print_table(tests.drop_duplicates("b"), ".4f")  # the pairs with the best run come first
+        print_table(tests.drop_duplicates("b"), ".4f")  # the pairs with the best run come first
     return 0
-
-
-def _print_table(frame, floats: str = "") -> None:
-    """Print a data frame: folded to the width of a terminal, a line a row in a pipe."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 10_000
-    table = Table(box=None, pad_edge=False, header_style="")
-    for name in frame:
-        table.add_column(str(name), overflow="fold")
-    for row in frame.itertuples(index=False):
-        cells = ("" if v is None or v != v else v for v in row)
-        table.add_row(*(format(v, floats) if isinstance(v, float) else str(v) for v in cells))
-    with console.capture() as captured:
-        console.print(table)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _latest() -> Path:
@@ -225,7 +271,7 @@ def _show(args: argparse.Namespace) -> int:
         if args.run not in by_name:
             raise unknown("run", args.run, by_name)
         run = by_name[args.run]
-    _print_table(provenance.configuration(run).rename_axis("setting").reset_index(name="value"))
+    print_table(provenance.configuration(run).rename_axis("setting").reset_index(name="value"))
     print("", provenance.repeat(run), *provenance.obstacles(run), sep="\n")
     return 0
 
@@ -233,68 +279,12 @@ def _show(args: argparse.Namespace) -> int:
 def _models(args: argparse.Namespace) -> int:
     from workbench import models
 
-    _print_table(models.table(None, "sequence").reset_index())
+    print_table(models.table(None, "sequence").reset_index())
     return 0
 
 
 def _data(args: argparse.Namespace) -> int:
     from workbench import data
 
-    _print_table(data.table().reset_index())
+    print_table(data.table().reset_index())
     return 0
-
-
-class Progress:
-    """A line a notebook on the standard error: redrawn on a terminal, else added now and then."""
-
-    def __init__(self, total: int) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        self.total, self.done = total, 0
-        self.console = Console(stderr=True, markup=False, emoji=False, highlight=False)
-        self.live = Live(console=self.console, auto_refresh=False, transient=True)
-        self.printed: dict[str, float] = {}
-
-    def __enter__(self) -> "Progress":
-        self.live.start()
-        return self
-
-    def __exit__(self, *error) -> None:
-        self.live.stop()
-
-    def running(self, children: list) -> None:
-        """Show where each of the `children` (`execution.Child`) is."""
-        from rich.text import Text
-
-        if self.console.is_terminal:
-            lines = "\n".join(map(_line, children))
-            self.live.update(Text(lines, no_wrap=True, overflow="ellipsis"), refresh=True)
-            return
-        now = time.monotonic()
-        for child in children:
-            if now - self.printed.get(child.path.stem, -EVERY) >= EVERY:
-                self.printed[child.path.stem] = now
-                self.console.print(_line(child), soft_wrap=True)
-
-    def ended(self, name: str, entry: dict) -> None:
-        """Print a line that stays for a notebook that has ended."""
-        self.done += 1
-        error = f": {entry['error']}" if entry["error"] else ""
-        line = f"{name}: {entry['status']} after {_clock(entry['seconds'])}{error}"
-        self.console.print(f"{line}  ({self.done} of {self.total})", soft_wrap=True)
-
-
-def _line(child) -> str:
-    name = child.path.stem
-    if not child.cells:
-        return f"{name}: starting, {_clock(child.seconds)}"
-    # Cells differ, so this is a rough guess; it is better than none.
-    finished = child.cell - 1
-    left = child.seconds / finished * (child.cells - finished) if finished else None
-    guess = f", about {_clock(left)} left" if left else ""
-    return f"{name}: cell {child.cell} of {child.cells}, {_clock(child.seconds)}{guess}"
-
-
-def _clock(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -183,7 +183,7 @@ def test_two_runs_of_one_name_are_both_kept(tmp_path):
 
 def test_a_polite_kill_is_a_ctrl_c_while_notebooks_run():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), execution._terminable():
+    with pytest.raises(KeyboardInterrupt), execution.terminable():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
     assert signal.getsignal(signal.SIGTERM) == before

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from workbench import runs
 from workbench.errors import UserError
-from workbench.runs import folders
+from workbench.runs import files, folders
 from workbench.training.history import History
 
 PREDICTIONS = pd.DataFrame({"id": ["1"], "label": ["a"], "predicted": ["a"], "p_a": [1.0]})
@@ -135,7 +135,7 @@ def test_a_name_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
         path.with_name(f".{path.name}").write_text(text[:5])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folders, "write", full)
+    monkeypatch.setattr(files, "write", full)
     with pytest.raises(UserError, match="No space left"):
         runs.annotate(run, name="n")
     assert runs.load(run.path) == run
@@ -181,8 +181,8 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(st.text(), VALUES))
 def test_whatever_is_measured_becomes_json_once(value):
-    once = json.loads(folders.to_json(value), parse_constant=pytest.fail)
-    assert json.loads(folders.to_json(once)) == once
+    once = json.loads(files.to_json(value), parse_constant=pytest.fail)
+    assert json.loads(files.to_json(once)) == once
 
 
 def test_runs_of_one_second_are_listed_in_the_order_of_writing(tmp_path, monkeypatch):

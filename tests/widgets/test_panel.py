@@ -13,6 +13,7 @@ from workbench import data, evaluation, models, runs
 from workbench.errors import UserError
 from workbench.evaluation import curves
 from workbench.models.encoder_classifier import TextClassifier
+from workbench.runs import files
 from workbench.training import stop_event
 from workbench.training.history import History
 from workbench.widgets import ModelPicker, TrainingPanel, attempt, base, panel
@@ -463,7 +464,7 @@ def test_every_training_becomes_a_run(shown, root):
     model = watched.run()
     (run,) = runs.list_runs()
     assert run.path == watched.attempts[-1].run.path
-    assert run.info["settings"] == runs.folders.plain(models.describe(model))
+    assert run.info["settings"] == files.plain(models.describe(model))
     assert run.info["data"] == runs.describe_data(TABLE, TABLE[:30])
     assert run.info["seed"] == 3
     assert not run.info["stopped"]

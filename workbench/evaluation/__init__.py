@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "comparison": ["compare", "mcnemar", "p_text"],
         "corrections": ["holm", "max_t"],
+        "seeds": ["over_seeds"],
         "scores": [
             "Evaluation", "confusion", "corrected_t_test", "evaluate", "log_loss", "main_metric",
             "metrics", "wilson",

@@ -141,6 +141,22 @@ def learning_curve(table: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
     )
 
 
+def cost_and_quality(table: pd.DataFrame) -> go.Figure:
+    """Seconds of training and accuracy of the rows of `seeds.over_seeds`, a colour a model."""
+    figure = go.Figure()
+    for i, (model, rows) in enumerate(table.groupby("model", sort=False)):
+        up, down = rows["accuracy_high"] - rows["accuracy"], rows["accuracy"] - rows["accuracy_low"]
+        figure.add_scatter(
+            x=rows["seconds"], y=rows["accuracy"], text=rows["data"], name=model, mode="markers",
+            error_y={"type": "data", "array": up, "arrayminus": down, "thickness": 1},
+            marker={"size": 10, "symbol": MARKERS[i % len(MARKERS)]},
+            hovertemplate="%{text}: %{y:.3f} in %{x:.3g} s",
+        )  # fmt: skip
+    return figure.update_layout(
+        xaxis={"title": "seconds of one training", "type": "log"}, yaxis={"title": "accuracy"}
+    )
+
+
 def heatmap(table: pd.DataFrame, title: str, digits: int = 0) -> go.Figure:
     """A matrix with its numbers written in, such as a confusion matrix."""
     figure = go.Figure(

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "Run", "annotate", "list_runs", "load", "root_folder", "save", "save_model",
             "scan_runs", "versions",
         ],
+        "sweeps": ["sweep"],
         "provenance": ["configuration", "describe_data", "differences", "obstacles", "repeat"],
     },
 )  # fmt: skip

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from workbench.errors import UserError
-from workbench.runs import folders
+from workbench.runs import files, folders
 from workbench.runs.notebooks import GENERAL, literals, read
 from workbench.runs.worker import KERNEL, kill, one_line
 
@@ -95,7 +95,7 @@ def run(
         results.add(child, outcome)
         ended(child.path.stem, results.content)
 
-    with tempfile.TemporaryDirectory(prefix="workbench-") as scratch, _terminable():
+    with tempfile.TemporaryDirectory(prefix="workbench-") as scratch, terminable():
         _write_kernel(Path(scratch))
         try:
             while queue or running:
@@ -129,7 +129,7 @@ class _Results:
         self._started, self._out = time.monotonic(), out
         # Whatever has not ended is "interrupted", so that even a killed run leaves a true file.
         entries = {p.stem: _entry("interrupted", 0.0, "stopped before it ended") for p in chosen}
-        self.content = folders.plain({
+        self.content = files.plain({
             "parameters": _shared(chosen), "versions": folders.versions(), "seconds": 0.0,
             "notebooks": entries,
         })  # fmt: skip
@@ -144,7 +144,7 @@ class _Results:
         self._write()
 
     def _write(self) -> None:
-        folders.write(self._out / "results.json", folders.to_json(self.content))
+        files.write(self._out / "results.json", files.to_json(self.content))
 
 
 def _kill_all(children: list[Child]) -> None:
@@ -155,7 +155,7 @@ def _kill_all(children: list[Child]) -> None:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Treat a polite kill and a closed terminal like Ctrl-C; only a main thread can."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -255,5 +255,5 @@ def _metrics(out: Path, notebook: str) -> dict[str, dict]:
         if each.info.get("notebook") == notebook:
             again = sum(each.name == name.partition(" #")[0] for name in found)
             name = f"{each.name} #{again + 1}" if again else each.name
-            found[name] = folders.plain(each.metrics) | {"run": f"runs/{each.path.name}"}
+            found[name] = files.plain(each.metrics) | {"run": f"runs/{each.path.name}"}
     return found

@@ -1,7 +1,6 @@
 """A run: one training or evaluation, and the folder that keeps it."""
 
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -10,12 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 from workbench.errors import UserError
+from workbench.runs import files
 from workbench.training.devices import device
 from workbench.training.history import History
 
@@ -66,6 +65,7 @@ def save(
     stopped: bool = False,
     notes: str = "",
     root: str | Path | None = None,
+    folder: str = "",
 ) -> Path:
     """Write a run folder and return its path; it appears whole or not at all.
 
@@ -78,6 +78,7 @@ def save(
     data : what the model was trained on, as `describe_data` gives it.
     stopped : whether the training was stopped before its end.
     notes : words of a person on the run.
+    folder : what the folder is called, in place of time and name; one that is there stays.
 
     Raises
     ------
@@ -91,14 +92,16 @@ def save(
         "git": _git_revision(), "seconds": seconds, "time": time.strftime("%Y-%m-%dT%H:%M:%S"),
         "test_set": _test_set(predictions),
     }  # fmt: skip
-    folder = root_folder(root)
-    with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = _partial(folder)
+    place = root_folder(root)
+    with _writing(place):
+        place.mkdir(parents=True, exist_ok=True)
+        partial = _partial(place)
         partial.mkdir()
         try:
             _write(partial, info, metrics or {}, predictions, history, model)
-            return _publish(partial, folder, name)
+            return (
+                files.publish(partial, place / folder) if folder else _publish(partial, place, name)
+            )
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -133,7 +136,7 @@ def annotate(run: Run, *, name: str | None = None, notes: str | None = None) -> 
     changes = {"name": name and name.strip(), "notes": notes}
     info = load(run.path).info | {k: v for k, v in changes.items() if v is not None}
     with _writing(run.path):
-        write(run.path / "run.json", to_json(info))
+        files.write(run.path / "run.json", files.to_json(info))
     return load(run.path)
 
 
@@ -218,8 +221,8 @@ def _partial(folder: Path) -> Path:
 
 
 def _write(folder: Path, info: dict, metrics: dict, predictions, history, model) -> None:
-    write(folder / "run.json", to_json(info))
-    write(folder / "metrics.json", to_json(metrics))
+    files.write(folder / "run.json", files.to_json(info))
+    files.write(folder / "metrics.json", files.to_json(metrics))
     if history is not None:
         history.save(folder / "history.jsonl")
     if predictions is not None:
@@ -254,37 +257,6 @@ def _publish(partial: Path, folder: Path, name: str) -> Path:
             if not path.exists():
                 raise
     raise UserError(f"No free name for the run '{name}' in '{folder}'.")
-
-
-def to_json(value: object) -> str:
-    """Any value as JSON that every reader takes: `plain`, and no NaN."""
-    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
-
-
-def plain(value: object) -> object:
-    """`value` in the types of JSON: NumPy and torch numbers and arrays, paths, dates, sets too.
-
-    NaN and infinity become None; whatever else is not known becomes its string.
-    """
-    if hasattr(value, "tolist") and not isinstance(value, type):  # NumPy, torch, pandas
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {plain(str(key)): plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(each) for each in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    text = value.isoformat() if isinstance(value, date) else str(value)
-    return text.encode(errors="replace").decode()  # a name of a file may hold what is no UTF-8
-
-
-def write(path: Path, text: str) -> None:
-    """Write a whole file, or leave the one that is there."""
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 @cache

@@ -10,7 +10,8 @@ from workbench import data, models
 from workbench.data.columns import plain_names
 from workbench.errors import UserError, first_line, taking_notes
 from workbench.runs import notebooks
-from workbench.runs.folders import Run, plain, versions
+from workbench.runs.files import plain
+from workbench.runs.folders import Run, versions
 
 ORIGIN = (
     "source", "text_column", "label_column", "label_names", "seed", "limit", "sample_seed",

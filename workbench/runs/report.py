@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from workbench.evaluation.scores import METRICS, main_metric
-from workbench.runs import folders, notebooks
+from workbench.runs import files, folders, notebooks
 
 TEMPLATES = Path(__file__).parent / "templates"
 CHART = "application/vnd.plotly.v1+json"
@@ -59,27 +59,65 @@ def write_html(executed: str | Path, html_path: str | Path, entry: dict | None =
     page = {"title": title, "style": _template("report.css"), "facts": facts, "entry": entry}
     html, _ = exporter.from_notebook_node(notebook, {"page": page})
     # The exporter parses the page once more: five megabytes of plotly.js come in after that.
-    folders.write(Path(html_path), html + _scripts(html))
+    files.write(Path(html_path), html + _scripts(html))
 
 
 def write_index(out: str | Path, results: dict) -> Path:
     """Write ``index.html`` beside the pages from what stands in ``results.json``."""
-    from jinja2 import Environment
-
     out = Path(out)
-    environment = Environment(autoescape=True, trim_blocks=True)
-    environment.filters["score"] = lambda v: "" if v is None else f"{v:.3f}"
-    environment.filters["percent"] = lambda v, most: f"{100 * min(max((v or 0) / most, 0), 1):.1f}"
     facts = {**results["parameters"], "minutes": f"{results['seconds'] / 60:.1f}"}
-    html = environment.from_string(_template("index.html.j2")).render(
-        style=_template("report.css"),
+    html = _render(
+        "index.html.j2",
         facts=facts | results["versions"],
         notebooks=results["notebooks"],
         pages={p.stem for p in out.glob("*.html")},
         scores=_scores(results["notebooks"]),
     )
-    folders.write(out / "index.html", html)
+    files.write(out / "index.html", html)
     return out / "index.html"
+
+
+def write_sweep(out: str | Path, found: list, failed: dict[str, str]) -> Path:
+    """Write the page of a sweep: scores over seeds, cost beside quality, pairs, what failed.
+
+    Parameters
+    ----------
+    found : its runs.
+    failed : the errors of others, by the names of their folders.
+    """
+    from workbench.evaluation import plots, seeds
+
+    scores, tests = seeds.over_seeds(found)
+    page = _render(
+        "sweep.html.j2", title=f"Sweep {Path(out).name}", verdict=_verdict(scores, tests),
+        scores=scores.to_dict("records"), tests=tests.to_dict("records"), failed=failed,
+        figure=_embedded(json.loads(plots.cost_and_quality(scores).to_json())),
+        versions=", ".join(f"{name} {v}" for name, v in folders.versions().items()),
+    )  # fmt: skip
+    files.write(Path(out) / "index.html", page + _scripts(page))
+    return Path(out) / "index.html"
+
+
+def _verdict(scores, tests) -> str:
+    """Which model has the highest mean, and which others may be as good."""
+    means = scores.groupby("model", sort=False)["accuracy"].mean().sort_values(ascending=False)
+    runs, data = int(scores["seeds"].sum()), scores["data"].nunique()
+    best = f"{runs} runs on {data} data set{'s' * (data > 1)}. "
+    best += f"The highest mean accuracy has {means.index[0]}: {means.iloc[0]:.3f}."
+    level = tests.query("a == @means.index[0] and p_adjusted >= 0.05")["b"]
+    others = f" Not told apart from it: {'; '.join(level)}." if len(level) else ""
+    return best + others
+
+
+def _render(template: str, **page) -> str:
+    from jinja2 import Environment
+
+    environment = Environment(autoescape=True, trim_blocks=True)
+    environment.filters["score"] = lambda v: "" if v is None or v != v else f"{v:.3f}"
+    environment.filters["percent"] = lambda v, most: f"{100 * min(max((v or 0) / most, 0), 1):.1f}"
+    return environment.from_string(_template(template)).render(
+        style=_template("report.css"), **page
+    )
 
 
 def _template(name: str) -> str:

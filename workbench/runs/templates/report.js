@@ -1,5 +1,5 @@
 const button = document.querySelector("#toggle");
-button.onclick = () => {
+if (button) button.onclick = () => {
   const cells = [...document.querySelectorAll("details.code")], open = cells.some(c => !c.open);
   cells.forEach(c => { c.open = open; });
   button.textContent = open ? "hide code" : "show code";

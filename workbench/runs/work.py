@@ -1,0 +1,162 @@
+"""What one process of a sweep does: a job after another, each to a whole run folder."""
+
+import io
+import json
+import os
+import queue
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from workbench import data, evaluation, models
+from workbench.errors import UserError, first_line, taking_notes
+from workbench.runs import execution, files, folders, plan, provenance, report
+from workbench.runs.plan import Job
+
+
+def perform(group: list[Job], frames: dict, out: Path) -> list[dict]:
+    """Do jobs that share their training; each gives its key, seconds and, if it failed, an error.
+
+    Parameters
+    ----------
+    frames : what `plan.load` gives for their data; of a notebook nothing.
+    """
+    fitted, done = None, []
+    for job in group:
+        started, error = time.perf_counter(), ""
+        try:
+            if job.notebook:
+                _execute(job, out)
+            elif job.trial is not None:
+                from workbench.runs import search
+
+                search.draw(job, plan.select(frames, job.pair), out)
+            else:
+                rows = plan.select(frames, job.pair)
+                fitted = fitted or train(job, rows)
+                save(job, *fitted, rows, out)
+        except Exception as caught:  # whatever happens is this run's failure alone
+            kind = "" if isinstance(caught, UserError) else f"{type(caught).__name__}: "
+            error = kind + first_line(caught)
+        seconds = time.perf_counter() - started
+        done.append({"key": job.key, "seconds": seconds, "error": error})
+    return done
+
+
+def train(job: Job, rows: tuple) -> tuple:
+    """The fitted model of a job, the seconds that its training took, and the rows it was given."""
+    training, validation, _, unlabeled = rows
+    if job.digest != plan.rows_digest(rows):
+        raise UserError(f"'{job.data['source']}' has changed since the sweep was planned.")
+    if job.limit:
+        training = data.sample(training, job.limit, job.seed)
+    settings = dict(job.settings)
+    if "seed" in models.settings_of(job.model):
+        settings["seed"] = job.seed
+    model, takes = models.build(job.model, **settings), plan.fit_arguments(job.model)
+    more = {"unlabeled": unlabeled} if "unlabeled" in takes else {}
+    if "validation" in takes and (settings.get("patience") or job.trial is not None):
+        more["validation"] = (list(validation["text"]), list(validation["label"]))
+    started = time.perf_counter()
+    model.fit(list(training["text"]), list(training["label"]), **more)
+    return model, round(time.perf_counter() - started, 3), training
+
+
+def save(job: Job, model, seconds: float, training, rows: tuple, out: Path, **more) -> Path:
+    """Evaluate a fitted model and write its run folder; a draw of a search sees no test row."""
+    _, validation, test, _ = rows
+    found = held_out = evaluation.evaluate(model, validation, "validation")
+    if job.trial is None:
+        found = evaluation.evaluate(model, test)
+    held_out = {f"validation_{k}": held_out.metrics[k] for k in ("accuracy", "loss", "n")}
+    pair = dict(zip(("SOURCE", "TARGET"), job.pair, strict=False))
+    return folders.save(
+        job.name, metrics=found.metrics | held_out, predictions=found.predictions, seconds=seconds,
+        history=getattr(model, "history_", None), settings=models.describe(model),
+        parameters={"SEED": job.seed, "LIMIT": job.limit, "WHERE": job.where} | pair | more,
+        data=provenance.describe_data(training, validation, test),
+        root=job.folder(out).parent, folder=job.key,
+    )  # fmt: skip
+
+
+def _execute(job: Job, out: Path) -> None:
+    """Run a notebook into a folder that gets its name when all went through."""
+    target = job.folder(out)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as partial:
+        whole = execution.prepare(Path(partial, job.key))
+        results = execution.run({Path(job.notebook): job.parameters}, whole)
+        (name, entry), *_ = results["notebooks"].items()
+        report.write_html(whole / f"{name}.ipynb", whole / f"{name}.html", entry)
+        report.write_index(whole, results)
+        if entry["status"] != "passed":
+            raise UserError(entry["error"] or entry["status"])
+        files.publish(whole, target)
+
+
+def is_neural(job: Job) -> bool:
+    """Whether a run trains, or reads with, a network that several cores speed up."""
+    return not job.model or bool({"epochs", "encoder"} & set(models.settings_of(job.model)))
+
+
+def pack(folder: Path) -> bytes:
+    """Every file of a folder, as it travels from a cluster."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder))
+    return packed.getvalue()
+
+
+def unpack(packed: bytes, out: Path) -> None:
+    """Write the runs that `pack` holds, each whole or not at all."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=out) as partial:
+        zipfile.ZipFile(io.BytesIO(packed)).extractall(partial)
+        for run in Path(partial).glob("*/*"):
+            target = out / run.relative_to(partial)
+            target.parent.mkdir(exist_ok=True)
+            files.publish(run, target)
+
+
+def main() -> None:
+    """Do the groups of jobs that the parent writes, a line each; answer each with a line."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints is no answer
+    groups: queue.Queue = queue.Queue()
+    threading.Thread(target=_listen, args=(groups,), daemon=True).start()
+    while True:
+        order = groups.get()
+        group = [Job(**fields) for fields in order["jobs"]]
+        try:
+            with taking_notes():  # given when the sweep was planned
+                frames = plan.load(group[0].data) if group[0].data else {}
+            done = perform(group, frames, Path(order["out"]))
+        except Exception as error:  # the data cannot be read any more
+            done = [{"key": j.key, "seconds": 0.0, "error": first_line(error)} for j in group]
+        print(json.dumps(done), file=answers, flush=True)
+
+
+def _listen(groups: queue.Queue) -> None:
+    """Hand on what the parent asks for; the pipe closes when it is gone, however it went."""
+    for line in sys.stdin:
+        groups.put(json.loads(line))
+    with suppress(ImportError):
+        from workbench.runs.worker import kill
+
+        kill(os.getpid(), itself=False)  # the kernels of a notebook
+    os._exit(1)
+
+
+def order(group: list[Job], out: Path) -> str:
+    """The line that asks for a group."""
+    return json.dumps({"jobs": [asdict(job) for job in group], "out": str(out)}) + "\n"
+
+
+if __name__ == "__main__":
+    main()
