@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from workbench.errors import UserError
-from workbench.runs import plan, work
+from workbench.runs import jobs, plan, work
 from workbench.runs.plan import Job
 from workbench.runs.worker import kill
 
@@ -22,10 +22,10 @@ SPARE = 0.8  # the share of this machine's memory that runs may take together
 class Processes:
     """So many processes of this machine, which start once and do one group after another."""
 
-    def __init__(self, out: Path, jobs: int) -> None:
+    def __init__(self, out: Path, at_once: int) -> None:
         import psutil
 
-        self.out, self.jobs = out, jobs
+        self.out, self.at_once = out, at_once
         self.memory = SPARE * psutil.virtual_memory().total / MIB
         self._events: queue.Queue = queue.Queue()
         self._idle: list[subprocess.Popen] = []
@@ -35,7 +35,7 @@ class Processes:
         """Whether a group that takes so many MiB can start now; one alone always can."""
         taken = sum(needed for _, needed in self._busy.values())
         room = not self._busy or taken + memory <= self.memory
-        return len(self._busy) < self.jobs and room
+        return len(self._busy) < self.at_once and room
 
     def start(self, group: list[Job], memory: float) -> None:
         """Begin a group; the process reads each data set once."""
@@ -69,7 +69,7 @@ class Processes:
     def _process(self) -> subprocess.Popen:
         process = subprocess.Popen(
             [sys.executable, "-m", "workbench.runs.work"], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(self.jobs),
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(self.at_once),
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends them all
         )  # fmt: skip
         threading.Thread(target=self._listen, args=(process,), daemon=True).start()
@@ -81,13 +81,13 @@ class Processes:
         self._events.put((process, None))
 
 
-def environment(jobs: int) -> dict[str, str]:
+def environment(at_once: int) -> dict[str, str]:
     """For a process that shares the cores with others, and finds this very package."""
     cores = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
     paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
     return os.environ | {
         "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error",
-        "OMP_NUM_THREADS": str(max(1, cores // jobs)),
+        "OMP_NUM_THREADS": str(max(1, cores // at_once)),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }  # fmt: skip
 
@@ -133,7 +133,7 @@ class Cluster:
         total = self.ray.cluster_resources()
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         largest = {name: max(node.get(name, 0) for node in nodes) for name in ("CPU", "memory")}
-        heavy = work.is_neural(group[0])
+        heavy = jobs.is_neural(group[0])
         task = self._task.options(
             num_cpus=min(4 if heavy else 1, largest["CPU"]),
             num_gpus=1 if heavy and total.get("GPU") else 0,

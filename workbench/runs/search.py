@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench.errors import UserError
-from workbench.runs import folders, work
+from workbench.runs import folders, jobs
 from workbench.runs.plan import Job
 from workbench.training import history, stop_event
 
@@ -68,8 +68,8 @@ def draw(job: Job, rows: tuple, out: Path) -> None:
                 pruned.set()
 
     with stop_event.stoppable(pruned), history.listening(watch):
-        fitted = work.train(replace(job, settings=job.settings | drawn), rows)
-    path = work.save(job, *fitted, rows, out, STUDY=_study(job), DRAWN=drawn)
+        fitted = jobs.train(replace(job, settings=job.settings | drawn), rows)
+    path = jobs.save(job, *fitted, rows, out, STUDY=_study(job), DRAWN=drawn)
     state = optuna.trial.TrialState.PRUNED if pruned.is_set() else None
     study.tell(trial, None if state else folders.load(path).metrics["loss"], state)
 
