@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.errors import unknown
+from workbench.errors import UserError, unknown
 from workbench.models import encoders
 from workbench.models.torch_classifier import TorchClassifier, TorchEstimator
 from workbench.training.batches import Encoded
@@ -158,8 +158,13 @@ class TextClassifier(TorchClassifier, PretrainedEstimator):
 
         from workbench import training
         from workbench.models import networks
-        from workbench.training import losses, speed, strategies
+        from workbench.training import devices, losses, speed, strategies
 
+        if devices.ranks()[1] > 1:
+            raise UserError(
+                "strategy='contrastive' compares the texts of a whole batch, which several ranks "
+                "would divide: train it in one process, or choose 'full' or 'lora'."
+            )
         transformers.set_seed(self.seed)
         self._tokenizer = encoders.tokenizer(encoder)
         self._model = encoders.load(encoder, **speed.for_training(encoders.configuration(encoder)))

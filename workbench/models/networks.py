@@ -6,12 +6,12 @@ stand at the top of a file to be pickled.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 import transformers
 from torch import nn
+from transformers.modeling_outputs import SequenceClassifierOutput
 
 from workbench.data import text
 
@@ -106,10 +106,10 @@ class Network(nn.Module):
             )
             hidden, _ = nn.utils.rnn.pad_packed_sequence(self.layer(packed)[0], batch_first=True)
             if not self.pooled:
-                return SimpleNamespace(logits=self.classifier(self.dropout(hidden)))
+                return SequenceClassifierOutput(logits=self.classifier(self.dropout(hidden)))
             pooled = [hidden.mT.masked_fill(~mask[..., : hidden.shape[1]], -torch.inf).amax(-1)]
         logits = self.classifier(self.dropout(torch.cat(pooled, dim=1)))
-        return SimpleNamespace(logits=logits)
+        return SequenceClassifierOutput(logits=logits)
 
 
 class SentenceVectors(nn.Module):
@@ -125,7 +125,7 @@ class SentenceVectors(nn.Module):
         hidden_states = self.encoder(input_ids=input_ids, **mask).last_hidden_state
         real = mask.get("attention_mask", input_ids != self._padding).unsqueeze(-1)
         mean = (hidden_states.float() * real).sum(1) / real.sum(1).clamp(min=1)
-        return SimpleNamespace(logits=nn.functional.normalize(mean))
+        return SequenceClassifierOutput(logits=nn.functional.normalize(mean))
 
 
 class HideTokens:

@@ -28,7 +28,7 @@ class TorchEstimator(checks.SavedMixin, BaseEstimator):
     ----------
     epochs : passes over the training texts; None takes 3, and up to 20 where texts are few.
     learning_rate : peak of the rate; None leaves it to the model.
-    batch_size : texts a step; None takes 32, and down to 8 where texts are few.
+    batch_size : texts a step, of each rank; None takes 32, and down to 8 where texts are few.
     max_length : tokens a text; what is beyond is cut off and counted in ``training_info_``.
     optimizer : ``"adamw"`` (Loshchilov & Hutter 2019), ``"adam"`` (Kingma & Ba 2015), ``"sgd"``
         or ``"momentum"``.
@@ -50,9 +50,9 @@ class TorchEstimator(checks.SavedMixin, BaseEstimator):
     ----------
     history_ : what training reported.
     training_info_ : parameters, trainable parameters, texts, tokens, truncated texts, batch size,
-        the pieces a batch was cut into, epochs, steps, precision, whether it was stopped, the step
-        that the weights are from (``kept_step``), seconds. Frozen: trainable parameters, texts,
-        seconds.
+        the pieces a batch was cut into, processes, epochs, steps, precision, whether it was
+        stopped, the step that the weights are from (``kept_step``), seconds. Frozen: trainable
+        parameters, texts, seconds.
     """
 
     _: KW_ONLY

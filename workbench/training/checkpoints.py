@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from workbench.errors import UserError
+from workbench.training import devices
 from workbench.training.batches import Encoded
 from workbench.training.history import History
 
@@ -20,7 +21,8 @@ class Checkpoints:
 
     Every half minute `Trainer` writes weights, optimiser, schedule and random states; the history
     and the best weights so far join them. A checkpoint counts once its last file is there, so a
-    kill while it is written costs half a minute and nothing else.
+    kill while it is written costs half a minute and nothing else. Of several ranks the first one
+    writes, and all read: their machines share the folder.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ class Checkpoints:
     def __init__(self, folder: str | None, run: Callable[[], str], keep: bool = False) -> None:
         self.folder = Path(folder).expanduser() if folder else None
         self._keep, self._saved = keep, time.monotonic()
-        if self.folder is None:
+        if self.folder is None or devices.ranks()[0]:
             return
         self._run_file, wanted = self.folder / "run.sha256", run()
         try:
@@ -56,8 +58,10 @@ class Checkpoints:
 
     def due(self, at_the_end: bool = False) -> bool:
         """Whether it is time for the next one."""
+        if self.folder is None:
+            return False
         waited = time.monotonic() - self._saved >= SECONDS
-        return self.folder is not None and (waited or (at_the_end and self._keep))
+        return devices.agreed(waited) or (at_the_end and self._keep)
 
     def write(self, save: Callable[[], None], step: int, history: History, best) -> None:
         """Let `Trainer` save, add what it does not know of; a full disk never ends a training."""
@@ -79,21 +83,22 @@ class Checkpoints:
         import torch
 
         found = {}
-        for checkpoint in self.folder.glob("checkpoint-*") if self.folder else ():
+        rank, _ = devices.ranks()
+        for checkpoint in self.folder.glob("checkpoint-*") if self.folder and not rank else ():
             if (checkpoint / _COMPLETE).exists():
                 found[int(checkpoint.name.split("-")[1])] = checkpoint
             else:
                 shutil.rmtree(checkpoint, ignore_errors=True)
-        if not found:
+        last = devices.agreed(found[max(found)] if found else None)
+        if last is None:
             return None
-        last = found[max(found)]
         history[:] = History.load(last / "history.jsonl")
         best.load_state_dict(torch.load(last / "best.pt", weights_only=True))
         return str(last)
 
     def remove(self) -> None:
         """Nothing is left of the checkpoints of a run that has ended."""
-        if self.folder is not None and not self._keep:
+        if self.folder is not None and not self._keep and not devices.ranks()[0]:
             for checkpoint in self.folder.glob("checkpoint-*"):
                 shutil.rmtree(checkpoint, ignore_errors=True)
             self._run_file.unlink(missing_ok=True)
@@ -109,7 +114,7 @@ def digest(settings, data: Iterable[Encoded], model) -> str:
 
     plain = (str, int, float, list, tuple, dict, Path, type(None))
     params = [(k, v) for k, v in sorted(settings.get_params().items()) if isinstance(v, plain)]
-    sha = hashlib.sha256(repr(params).encode())
+    sha = hashlib.sha256(repr((params, devices.ranks()[1])).encode())
     for each in data:
         for array in (each.length, each.ids, each.labels):
             sha.update(b"none" if array is None else array.tobytes())

@@ -23,6 +23,23 @@ def device() -> str:
     return f"cpu: {os.cpu_count()} cores"
 
 
+def ranks() -> tuple[int, int]:
+    """The number of this process and how many train together, as torchrun and accelerate say."""
+    if "LOCAL_RANK" not in os.environ:  # a cluster may set the others for every job
+        return 0, 1
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+def agreed(value):
+    """What rank 0 has as `value`, in every rank: what a clock decides, they must decide alike."""
+    from torch import distributed
+
+    values = [value]
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.broadcast_object_list(values)
+    return values[0]
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether `error` says that the memory of the CPU or GPU was too small."""
     import torch

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 import transformers
 
-from workbench.errors import UserError, unknown
+from workbench.errors import UserError, unknown, warn
 from workbench.training import callbacks, devices, inference, losses, speed
 from workbench.training.batches import Encoded
 from workbench.training.checkpoints import Checkpoints, digest
@@ -29,6 +30,9 @@ def fit(
     prepare: Callable[[dict, int], dict] = lambda batch, step: batch, first_stage: str = "",
 ) -> dict:  # fmt: skip
     """Train `model` in place with `transformers.Trainer`.
+
+    Under several ranks (torchrun, ``workbench train --processes``) every one calls it with the
+    same texts; each step takes ``batch_size`` of them a rank, and all end with the same weights.
 
     Parameters
     ----------
@@ -103,11 +107,11 @@ def _same(batch: dict) -> dict:
 def _arguments(
     settings, learning_rate: float, texts: int, validated: bool, folder, bf16: bool
 ) -> Arguments:
-    size = settings.batch_size
-    steps = max(1, int(np.ceil(texts / size) * settings.epochs))
+    steps = int(np.ceil(texts / (settings.batch_size * devices.ranks()[1])) * settings.epochs)
+    steps = max(1, steps)
     return Arguments(
         output_dir=str(folder), num_train_epochs=settings.epochs,
-        per_device_train_batch_size=size, warmup_steps=int(settings.warmup * steps),
+        per_device_train_batch_size=settings.batch_size, warmup_steps=int(settings.warmup * steps),
         learning_rate=learning_rate, lr_scheduler_type=SCHEDULES[settings.schedule],
         max_grad_norm=settings.max_grad_norm or 0.0,
         bf16=bf16, use_cpu=not devices.has_gpu(),
@@ -136,7 +140,11 @@ def _checked(settings, texts: int):
             raise unknown("tracker", name, ["none", "all", *known])
         if name not in transformers.integrations.get_available_reporting_integrations():
             raise UserError(f"The tracker '{name}' is not installed: pip install {name}.")
-    return settings.with_defaults(texts)
+    ranks = devices.ranks()[1]
+    if ranks == 1 and (gpus := torch.cuda.device_count()) > 1:
+        warn(f"One of {gpus} GPUs is used; 'workbench train --processes {gpus}' trains on all.")
+    # Each rank gets what its share of the texts would get alone: all ranks as much as one process.
+    return settings.with_defaults(-(-texts // ranks))
 
 
 def _tracker_folder(settings) -> Path | None:

@@ -77,8 +77,11 @@ class Pool:
         self.restart(0)
 
     def restart(self, step: int) -> None:
-        """Begin the draws of a step."""
-        self._starts = np.random.default_rng([self._seed, step])
+        """Begin the draws of a step, which each rank makes for itself."""
+        rank, processes = devices.ranks()
+        self._starts = np.random.default_rng([self._seed, step, rank])
+        if processes > 1:  # torch's own dropout too
+            torch.manual_seed(int(self._starts.integers(2**63)))
 
     def draw(self, p: float, like: torch.Tensor) -> torch.Tensor:
         """Factors of the shape and type of `like`."""

@@ -5,6 +5,7 @@ version of transformers for which that is known to work.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -23,9 +24,9 @@ POSITIONS_AT_ONCE = 2048  # larger pieces are no faster on a CPU and hold more a
 
 
 class Arguments(transformers.TrainingArguments):
-    """`TrainingArguments` of one process on one device.
+    """`TrainingArguments` of a process on one device, alone or as a rank among several.
 
-    On a machine with several GPUs `Trainer` would wrap the model in `DataParallel`, which cuts
+    In one process with several GPUs `Trainer` would wrap the model in `DataParallel`, which cuts
     batches in its own way and multiplies their size.
     """
 
@@ -67,7 +68,7 @@ class Trainer(transformers.Trainer):
         """What became of the batches, and how far the training went."""
         return {
             "batch_size": self.args.train_batch_size, "batch_pieces": self.pieces,
-            "epochs": self.args.num_train_epochs,
+            "processes": self.args.world_size, "epochs": self.args.num_train_epochs,
             "steps": self.state.global_step,
         }  # fmt: skip
 
@@ -88,16 +89,28 @@ class Trainer(transformers.Trainer):
         self.optimizer.state.clear()
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
-        """Batches of texts of like length, in an order that seed and epoch decide."""
-        sampler = ShuffledByLength(
-            self.train_dataset.length, self.args.train_batch_size, self.args.seed
-        )
+        """Batches of all ranks, of texts of like length, in an order that seed and epoch decide."""
+        size = self.args.train_batch_size * self.args.world_size
+        sampler = ShuffledByLength(self.train_dataset.length, size, self.args.seed)
         return _Loader(self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator)
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         """The next batches, prepared for the step they are for (one may be loaded ahead)."""
         prepared = (self._prepare_batch(batch, self.state.global_step) for batch in epoch_iterator)
+        if self.args.world_size > 1:
+            prepared = map(self._share, prepared)
         return super().get_batch_samples(prepared, num_batches, device)
+
+    def _share(self, batch: dict) -> dict:
+        """What this rank trains on of a batch, whose texts are sorted by length: every n-th."""
+        rank, ranks = self.args.process_index, self.args.world_size
+        own = {name: value[rank::ranks] for name, value in batch.items()}
+        if not len(own["labels"]):
+            # A last batch of fewer texts than ranks; every rank has to take part in the step.
+            own = {name: value[:1] for name, value in batch.items()}
+            own["labels"] = torch.full_like(own["labels"], IGNORED)
+            own |= {"hidden": own["labels"] != IGNORED} if "hidden" in own else {}
+        return _trimmed(own) if self.train_dataset.trimmable else own
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
         """The optimiser of the settings; biases and norms are spared the weight decay."""
@@ -110,6 +123,7 @@ class Trainer(transformers.Trainer):
         """Forward and backward; a loss that is NaN or infinite ends the training."""
         self._dropout.restart(self.state.global_step)
         loss = self._in_pieces(model, inputs, num_items_in_batch)
+        loss = self.accelerator.reduce(loss, "mean")
         if not torch.isfinite(loss):
             raise self._diverged(float(loss))
         self._on_loss(float(loss))
@@ -123,13 +137,21 @@ class Trainer(transformers.Trainer):
         at_once = positions if devices.has_gpu() else POSITIONS_AT_ONCE
         pieces = max(self.pieces, -(-positions // at_once))
         try:
-            found = []
-            for piece in _cut(inputs, pieces, trim=self.train_dataset.trimmable):
+            found, parts = [], _cut(inputs, pieces, trim=self.train_dataset.trimmable)
+            for part in parts:
                 stop_event.raise_if_stopped()
-                found.append(super().training_step(model, piece, num_items_in_batch))
+                # Ranks, which may have other numbers of pieces, add gradients up with the last.
+                last = part is parts[-1]
+                with nullcontext() if last else self.accelerator.no_sync(model):
+                    found.append(super().training_step(model, part, num_items_in_batch))
         except (MemoryError, RuntimeError) as error:
             if not devices.is_out_of_memory(error):
                 raise
+            if self.args.world_size > 1:  # the others may be adding gradients up already
+                raise UserError(
+                    f"Rank {self.args.process_index} has not enough memory for a batch of "
+                    f"{len(inputs['labels'])} texts: choose a smaller batch_size or max_length."
+                ) from error
             if pieces >= len(inputs["labels"]):
                 raise UserError(
                     "There is not enough memory to train on one text at a time: choose a smaller "
@@ -169,7 +191,7 @@ class Trainer(transformers.Trainer):
             "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
             "n": len(labels),
         }
-        named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
+        named = {f"{metric_key_prefix}_{name}": v for name, v in devices.agreed(metrics).items()}
         return EvalLoopOutput(None, None, named, len(rows))
 
     def save_model(self, output_dir=None, _internal_call=False) -> None:
@@ -179,9 +201,12 @@ class Trainer(transformers.Trainer):
         torch.save(self.model.state_dict(), folder / transformers.utils.WEIGHTS_NAME)
 
     def _save_checkpoint(self, model, trial) -> None:
-        self._write_checkpoint(
-            partial(super()._save_checkpoint, model, trial), self.state.global_step
-        )
+        if self.is_world_process_zero():
+            self._write_checkpoint(
+                partial(super()._save_checkpoint, model, trial), self.state.global_step
+            )
+        else:
+            self.store_flos()  # in which all ranks take part
 
 
 def _cut(inputs: dict, pieces: int, trim: bool) -> list[dict]:
@@ -190,8 +215,10 @@ def _cut(inputs: dict, pieces: int, trim: bool) -> list[dict]:
         return [inputs]
     parts = [dict(zip(inputs, p, strict=True))
              for p in zip(*(v.chunk(pieces) for v in inputs.values()), strict=True)]  # fmt: skip
-    for part in parts if trim else ():
-        needed = part["attention_mask"].any(0)
-        for name, value in part.items():
-            part[name] = value[:, needed] if value.ndim > 1 else value
-    return parts
+    return [_trimmed(part) for part in parts] if trim else parts
+
+
+def _trimmed(part: dict) -> dict:
+    """Without the positions that are padding in every text."""
+    needed = part["attention_mask"].any(0)
+    return {n: value[:, needed] if value.ndim > 1 else value for n, value in part.items()}

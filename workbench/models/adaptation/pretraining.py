@@ -12,6 +12,7 @@ from sklearn.base import clone
 from workbench.errors import UserError
 from workbench.models import encoder_classifier, encoders
 from workbench.models.adaptation import base
+from workbench.training import devices
 
 
 @dataclass(eq=False, repr=False)
@@ -49,8 +50,9 @@ class ContinuedPretraining(encoder_classifier.TextClassifier):
     def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
         with tempfile.TemporaryDirectory() as folder:
             self._pretrain([*self._unlabeled, *texts], folder)
-            # The adapted encoder is loaded from its folder as any other checkpoint is.
-            report = super()._fit(texts, codes, validation, folder)
+            # The adapted encoder is loaded from its folder as any other checkpoint is. Of several
+            # ranks transformers lets the first one write.
+            report = super()._fit(texts, codes, validation, devices.agreed(folder))
         if self.checkpoints:
             shutil.rmtree(Path(self.checkpoints, "mlm").expanduser(), ignore_errors=True)
         return report
