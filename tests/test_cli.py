@@ -11,6 +11,7 @@ import pytest
 
 from tests.runs.test_notebooks import write
 from workbench import cli, runs, terminal
+from workbench.arguments import parse
 from workbench.runs import execution, notebooks
 
 ROOT = Path(cli.__file__).parents[1]
@@ -151,9 +152,9 @@ def test_wrong_usage_is_one_line_that_names_the_help(capsys, arguments):
 
 
 def test_names_may_stand_on_both_sides_of_an_option(tmp_path):
-    args = cli._parse(["run", "01", "--seed", "1", "02"])
+    args = parse(["run", "01", "--seed", "1", "02"], cli.COMMANDS)
     assert args.names == ["01", "02"]
-    assert cli._parse(["run", "--seed", "1", "02"]).names == ["02"]
+    assert parse(["run", "--seed", "1", "02"], cli.COMMANDS).names == ["02"]
 
 
 def test_a_folder_that_cannot_be_written_is_a_mistake(tmp_path, capsys):

@@ -3,20 +3,13 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
+from workbench import arguments
 from workbench.errors import UserError, taking_notes, unknown
-from workbench.terminal import Progress, SweepProgress, clock, print_table
+from workbench.terminal import LineProgress, Progress, clock, print_table
 
 INTERRUPTED = 130
-
-
-class Parser(argparse.ArgumentParser):
-    """One line for a mistake, in place of the whole usage."""
-
-    def error(self, message: str) -> None:
-        self.exit(2, f"workbench: {message}; see {self.prog} --help\n")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
         # A terminal or a pipe may know fewer characters than reviews and folders have.
         if hasattr(stream, "reconfigure"):  # None where it was closed
             stream.reconfigure(errors="replace")
-    args = _parse(argv)
+    args = arguments.parse(argv, COMMANDS)
     try:
         code = args.command(args)
         if sys.stdout:
@@ -60,64 +53,6 @@ def _sentence(error: Exception) -> str:
         return " ".join(str(error).split())
     where = f" ('{error.filename}')" if error.filename else ""
     return f"{error.strerror}{where}; free some space or choose another place."
-
-
-def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = _parser()
-    args, rest = parser.parse_known_args(argv)
-    if rest and hasattr(args, "names") and not any(word.startswith("-") for word in rest):
-        # argparse takes no names after an option once it has seen one before it.
-        args.names += rest
-    elif rest:
-        # The subcommand's help is the one that lists what would have been right.
-        args.parser.error(f"unknown argument '{rest[0]}'")
-    return args
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="workbench", description=__doc__, allow_abbrev=False)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, command: Callable, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        added.add_argument("--debug", action="store_true", help="show tracebacks")
-        added.set_defaults(command=command, parser=added)
-        return added
-
-    run = add("run", _run, "execute notebooks and write a report")
-    run.add_argument("names", nargs="*", metavar="NOTEBOOK", help="number, name or path; none: all")
-    run.add_argument("--data", metavar="SOURCE", help="a bundled name, a file, a folder, hub:NAME")
-    run.add_argument("--model", metavar="NAME", help="see 'workbench models'")
-    run.add_argument("--profile", metavar="P", help="smoke, quick or full")
-    run.add_argument("--seed", metavar="N", help="a whole number")
-    run.add_argument(
-        "-p", dest="more", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-        help="any other parameter of a notebook",
-    )  # fmt: skip
-    run.add_argument("--out", metavar="DIR", help="a new folder; default: reports/<date-time>")
-    run.add_argument("--jobs", metavar="N", type=_count, default=1, help="notebooks at once")
-    run.add_argument("--timeout", metavar="S", type=_count, default=1800, help="seconds for a cell")
-    sweep = add("sweep", _sweep, "many runs from one file: what is missing is done")
-    sweep.add_argument("file", metavar="FILE", help="models, data, seed, settings, pairs in YAML")
-    sweep.add_argument("--out", metavar="DIR", help="default: sweeps/<name of the file>")
-    sweep.add_argument("--jobs", metavar="N", type=_count, default=1, help="runs at once")
-    sweep.add_argument("--search", metavar="N", type=_count, default=0, help="draws over ranges")
-    sweep.add_argument("--ray", action="store_true", help="on Ray, on this machine")
-    sweep.add_argument("--address", metavar="A", default="", help="of a Ray cluster, or 'auto'")
-    sweep.add_argument("--dry-run", action="store_true", help="what would run, and how long")
-    table = add("compare", _compare, "the runs as a table, with paired tests")
-    table.add_argument("names", nargs="*", metavar="DIR", help="a report or folder of runs")
-    show = add("show", _show, "what a run was made with, and the call that makes it again")
-    show.add_argument("run", metavar="RUN", help="a run's name or folder")
-    add("models", _models, "the models that can be picked, their sizes and settings")
-    add("data", _data, "the data that can be picked")
-    return parser
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
-    return int(text)
 
 
 # --- the commands -------------------------------------------------------------------------------
@@ -162,7 +97,7 @@ def _sweep(args: argparse.Namespace) -> int:
         if args.dry_run:
             _print_plan(args)
             return 0
-        with SweepProgress() as progress:
+        with LineProgress() as progress:
             found = sweeps.sweep(
                 args.file, args.out, jobs=args.jobs, ray=args.ray, address=args.address,
                 search=args.search, progress=progress.show,
@@ -172,6 +107,39 @@ def _sweep(args: argparse.Namespace) -> int:
     if not any(run.info["notebook"] for run in found):
         _print_seeds(found)
     print(sweeps.folder(args.file, args.out) / "index.html")
+    return 0
+
+
+def _train(args: argparse.Namespace) -> int:
+    from workbench import runs
+    from workbench.runs import parameters, training
+    from workbench.training import devices, history
+
+    given = dict(args.more) | ({"seed": args.seed} if args.seed else {})
+    columns = [given.pop(name, "") for name in ("TEXT_COLUMN", "LABEL_COLUMN")]
+    rank, ranks = devices.ranks()
+    with training.as_rank(args.debug), taking_notes() as notes:
+        settings = parameters.settings(args.model, given)
+        model, *texts = training.prepare(
+            args.model, args.data, *columns, limit=args.limit, **settings
+        )
+        runs.root_folder(args.out).mkdir(parents=True, exist_ok=True)
+        if args.processes > 1 and ranks == 1:
+            if training.shares(model):
+                training.launch(args.words, args.processes, args.debug)
+                return 0
+            notes.append(f"One process trains '{args.model}': it does not learn in steps.")
+        with LineProgress() as progress, history.listening(None if rank else progress.step):
+            path = training.train(args.model, model, *texts, args.out)
+    if path is None:  # another rank has scored and saved
+        return 0
+    for note in dict.fromkeys(notes):
+        print(f"note: {note}", file=sys.stderr)
+    print(
+        "accuracy {accuracy:.3f} ({accuracy_low:.3f} to {accuracy_high:.3f}), macro F1 "
+        "{macro_f1:.3f}, loss {loss:.3f} on {n} test rows".format(**runs.load(path).metrics)
+    )
+    print(path)
     return 0
 
 
@@ -288,3 +256,9 @@ def _data(args: argparse.Namespace) -> int:
 
     print_table(data.table().reset_index())
     return 0
+
+
+COMMANDS = {
+    "run": _run, "sweep": _sweep, "train": _train, "compare": _compare, "show": _show,
+    "models": _models, "data": _data,
+}  # fmt: skip

@@ -65,19 +65,28 @@ class Progress:
         self.console.print(f"{line}  ({self.done} of {self.total})", soft_wrap=True)
 
 
-class SweepProgress(Progress):
-    """How far a sweep is: one line on the standard error."""
+class LineProgress(Progress):
+    """How far a sweep or a training is: one line on the standard error."""
 
     def __init__(self) -> None:
         super().__init__(0)
 
     def show(self, state) -> None:
         """Show a `runs.sweep.State`."""
-        from rich.text import Text
-
         failed = f", {len(state.failed)} failed" if state.failed else ""
         left = f", about {clock(state.left)} left" if state.left else ""
-        line = f"{state.done} of {state.total} runs{failed}{left}: {'; '.join(state.running)}"
+        self._draw(f"{state.done} of {state.total} runs{failed}{left}: {'; '.join(state.running)}")
+
+    def step(self, row: dict) -> None:
+        """Show a row of a training, as a `History` hands it to its listener."""
+        if "steps" in row:  # no evaluation
+            loss = next(value for name, value in row.items() if name.endswith("loss"))
+            left = clock(row["seconds"] / row["step"] * (row["steps"] - row["step"]))
+            self._draw(f"step {row['step']} of {row['steps']}, loss {loss:.3f}, about {left} left")
+
+    def _draw(self, line: str) -> None:
+        from rich.text import Text
+
         if self.console.is_terminal:
             self.live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
         elif time.monotonic() - self.printed.get("", -EVERY) >= EVERY:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench import cli, data, evaluation, models, runs
+from workbench import arguments, cli, data, evaluation, models, runs
 from workbench.runs import lesson, notebooks, parameters
 
 ROWS = st.lists(st.tuples(st.text(), st.sampled_from(["good", "bad"])), min_size=1)
@@ -171,7 +171,7 @@ def test_a_notebook_is_repeated_by_a_command(table, reviews, monkeypatch):
     assert "other" not in run.info["parameters"]
     words = shlex.split(runs.repeat(run))
     assert words[:3] == ["workbench", "run", "04_bert_finetuning"]
-    args = cli._parse(words[1:])
+    args = arguments.parse(words[1:], cli.COMMANDS)
     assert (args.data, args.profile, args.seed, args.model) == (str(path), "smoke", "3", None)
     given = {"DATA": args.data, "PROFILE": args.profile, "SEED": args.seed, **dict(args.more)}
     (chosen,) = parameters.check(notebooks.resolve(args.names), given).values()

@@ -4,6 +4,7 @@ import ast
 import json
 from collections.abc import Container
 from pathlib import Path
+from typing import get_args
 
 from workbench import data, models
 from workbench.data import sources
@@ -41,6 +42,24 @@ def check(notebooks: list[Path], parameters: dict[str, str]) -> dict[Path, dict[
     merged = {n: v for own in reversed(defaults.values()) for n, v in own.items()}
     absolute = _check_values(given, merged)
     return {path: {n: absolute.get(n, v) for n, v in own.items()} for path, own in chosen.items()}
+
+
+def settings(name: str, given: dict[str, str]) -> dict[str, object]:
+    """Settings of a model in the types of `models.build`.
+
+    Raises
+    ------
+    UserError : the model or a setting is unknown, or a value has the wrong type.
+    """
+    models.check(name)
+    examples, known = {}, models.settings_of(name)
+    for setting in given:
+        if setting not in known:
+            raise unknown(f"setting of '{name}' called", setting, known)
+        kind, default = known[setting].annotation, known[setting].default
+        examples[setting] = None if type(None) in get_args(kind) else default
+        examples[setting] = 0.0 if kind is float else examples[setting]  # 10 is one, too
+    return {n: _converted(n, text, examples[n]) for n, text in given.items()}
 
 
 def _converted(name: str, text: str, default: object) -> object:
