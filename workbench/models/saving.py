@@ -15,7 +15,10 @@ TRUSTED = [
     "sklearn.calibration._TemperatureScaling",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer", "sklearn.tree._tree.Tree",
     "workbench.data.text.tokenize", "workbench.models.adaptation.base.SourceOnly",
-    "workbench.models.adaptation.features.Coral",
+    *(f"workbench.models.adaptation.features.{name}" for name in (
+        "Coral", "FeatureSelection", "ImportanceWeighting", "LinearDiscriminant",
+        "OptimalTransport", "PrincipalComponents", "SubspaceAlignment",
+    )),
     "workbench.models.adaptation.pretraining.ContinuedPretraining",
     "workbench.models.classical.EarlyStoppingMLP", "workbench.models.classical.Folds",
     "workbench.models.classical.Perceptron", "workbench.models.classical.TextPipeline",

@@ -6,7 +6,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "base": ["SourceOnly"],
-        "features": ["Coral"],
+        "features": [
+            "Coral", "FeatureSelection", "ImportanceWeighting", "LinearDiscriminant",
+            "OptimalTransport", "PrincipalComponents", "SubspaceAlignment",
+        ],
         "pretraining": ["ContinuedPretraining"],
     },
-)
+)  # fmt: skip

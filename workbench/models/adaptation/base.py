@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from workbench.errors import UserError
+from workbench.errors import UserError, warn
 from workbench.models import checks, encoder_classifier
 
 
@@ -14,10 +14,20 @@ class SourceOnly(encoder_classifier.TextClassifier):
         return super().fit(texts, labels, validation)
 
 
-def require(unlabeled: Sequence[str], method: str) -> list[str]:
-    rows = checks.check_texts(() if unlabeled is None else unlabeled, "unlabeled")
-    if not rows:
+def require(unlabeled: Sequence[str], method: str, least: int = 1) -> list[str]:
+    """The texts of the target without blank ones, of which a `DataWarning` gives the number.
+
+    Raises
+    ------
+    UserError : fewer than `least` different ones are left.
+    """
+    given = checks.check_texts(() if unlabeled is None else unlabeled, "unlabeled")
+    rows = [text for text in given if text.strip()]
+    if len(set(rows)) < least:
         raise UserError(
-            f"'{method}' adapts to a target: fit it with unlabeled=texts of the target."
+            f"'{method}' adapts to a target: fit it with unlabeled=texts of the target; here are "
+            f"{len(set(rows))} different ones that are not blank, and it needs {least}."
         )
+    if blank := len(given) - len(rows):
+        warn(f"{blank} of {len(given)} texts of the target are blank and are left out.")
     return rows
