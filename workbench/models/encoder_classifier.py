@@ -49,6 +49,7 @@ class PretrainedEstimator(TorchEstimator):
     lora_rank: int = 8
 
     _strategies = tuple(STRATEGIES)
+    _first_stage = ""  # as `training.fit` takes it
     _head_class = "SequenceClassification"  # the ending of the auto class of transformers
 
     def _check(self) -> None:
@@ -95,14 +96,21 @@ class PretrainedEstimator(TorchEstimator):
         elif self.strategy == "lora":
             trained = strategies.with_adapters(model, self.lora_rank)
             learning_rate *= 1 if self.learning_rate else 10
+        loss = losses.cross_entropy_loss(weights, self.label_smoothing)
+        objective, loss, options = self._objective(trained, loss)
+        callbacks += options.pop("trainer_callbacks", [])
         report = training.fit(
-            trained, train, self.history_, self, learning_rate=learning_rate, validation=held_out,
-            loss=losses.cross_entropy_loss(weights, self.label_smoothing),
-            rates=strategies.of_wrapped(rates, trained, model), trainer_callbacks=callbacks,
+            objective, train, self.history_, self, learning_rate=learning_rate,
+            validation=held_out, loss=loss, rates=strategies.of_wrapped(rates, objective, model),
+            trainer_callbacks=callbacks, first_stage=self._first_stage, **options,
         )  # fmt: skip
         if self.strategy == "lora":
             model = strategies.merge(trained)
         return model.requires_grad_(True), report
+
+    def _objective(self, model, loss) -> tuple:
+        """What is trained around `model`, by what loss, and further arguments of `training.fit`."""
+        return model, loss, {}
 
 
 @dataclass(eq=False, repr=False)
@@ -173,7 +181,7 @@ class TextClassifier(TorchClassifier, PretrainedEstimator):
         rates = strategies.layer_rates(self._model, self.layer_decay)
         report = training.fit(
             vectors, self._encoded(texts, codes), self.history_, self, learning_rate=rate,
-            loss=losses.contrastive_loss(),
+            loss=losses.contrastive_loss(), first_stage=self._first_stage,
             rates=strategies.of_wrapped(rates, vectors, self._model),
         )  # fmt: skip
         # As it would be loaded from its folder: another attention rounds in other places.

@@ -76,6 +76,8 @@ def load(name: str | Path, head: str = "", **settings):
         of the `transformers` auto class.
     settings : passed on to ``from_pretrained`` (configuration values among them).
 
+    Its ``new_weights`` are the names of those that the checkpoint lacks and that were drawn.
+
     Raises
     ------
     UserError : the name is no encoder, or it is not here and there is no network.
@@ -88,9 +90,11 @@ def load(name: str | Path, head: str = "", **settings):
     loader = getattr(transformers, f"AutoModel{'For' if head else ''}{head}")
     # The head of a classifier is new on purpose; transformers' long warning about it is not.
     with quiet():
-        model = _from_pretrained(
-            loader, name, use_safetensors=True, dtype=torch.float32, **settings
-        ).eval()  # fmt: skip
+        model, found = _from_pretrained(
+            loader, name, use_safetensors=True, dtype=torch.float32, output_loading_info=True,
+            **settings,
+        )  # fmt: skip
+    model.eval().new_weights = {*found["missing_keys"]}
     optimizers.freeze_large_table(model)
     e5.add_prefix(model.config, name)
     return model

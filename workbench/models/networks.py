@@ -4,6 +4,7 @@ Torch is imported with this module, which is imported only where a network is bu
 stand at the top of a file to be pickled.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -14,6 +15,8 @@ from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from workbench.data import text
+from workbench.training import inference
+from workbench.training.batches import Encoded
 
 PADDING, UNKNOWN = 0, 1
 
@@ -169,6 +172,69 @@ class MaskedOnly(nn.Module):
         """Logits, shape (hidden tokens, vocabulary), from a batch and where tokens are hidden."""
         self._hidden = hidden
         return self.model(**inputs)
+
+
+class AlsoMasked(nn.Module):
+    """A classifier of the source that also fills in hidden tokens of the target, by one encoder.
+
+    Its output has the masked-LM loss as ``penalty``, where a batch says what is of the target.
+    """
+
+    accepts_loss_kwargs = False  # else `Trainer` hands the number of labels on to the encoder
+
+    def __init__(self, model, masked: MaskedOnly, weight: float) -> None:
+        super().__init__()
+        self.model, self.masked, self._weight = model, masked, weight
+
+    def forward(self, target=None, hidden=None, tokens=None, **inputs):
+        """Logits of the source's texts, from a batch as `hide_target` prepares it, or of all."""
+        if hidden is None:
+            return self.model(**inputs)
+        output = self.model(**{name: value[~target] for name, value in inputs.items()})
+        of_target = {name: value[target] for name, value in inputs.items()}
+        found = self.masked(hidden[target], **of_target).logits.float()
+        lost = nn.functional.cross_entropy(found, tokens[hidden], reduction="sum")
+        output["penalty"] = self._weight * lost / max(1, len(found))
+        return output
+
+
+def hide_target(hide: HideTokens, batch: dict, step: int) -> dict:
+    """`batch` with tokens hidden in the texts of the target, and what they were."""
+    target, found = batch["target"][:, None], hide(batch, step)
+    ids = torch.where(target, found["input_ids"], batch["input_ids"])
+    hidden = found["hidden"] & target
+    return batch | {"input_ids": ids, "hidden": hidden, "tokens": batch["input_ids"]}
+
+
+def masked_loss(model: MaskedOnly, rows: Encoded, hide: HideTokens, precision: str) -> float:
+    """Mean masked-LM loss of texts, of which the same tokens are hidden each time."""
+    steps, device = itertools.count(), next(model.parameters()).device
+
+    def forward(**inputs):
+        given = {k: v.to(device) for k, v in hide(inputs, next(steps)).items()}
+        labels, hidden = given.pop("labels"), given["hidden"]
+        logits = model(**given).logits.float()
+        return nn.functional.cross_entropy(logits, labels[hidden], reduction="sum"), len(logits)
+
+    found = [lost for _, lost in inference.forward_batches(model, rows, precision, forward)]
+    return float(sum(lost for lost, _ in found)) / max(1, sum(tokens for _, tokens in found))
+
+
+def start_head(model, ids: np.ndarray) -> None:
+    """Begin the masked-LM head that a checkpoint lacks (`new_weights`), near a sensible one.
+
+    Its square layer is the identity, shifted to where the activation is one as well; the norm that
+    follows takes the shift away, and the output layer is tied to the embeddings of the tokens.
+    Biases are the logarithms of how frequent tokens are among `ids`.
+    """
+    for name in model.new_weights:
+        layer = model.get_submodule(name.rpartition(".")[0])
+        if isinstance(layer, nn.Linear) and layer.in_features == layer.out_features:
+            nn.init.eye_(layer.weight)
+            nn.init.constant_(layer.bias, 3.0)
+    output = model.get_output_embeddings()
+    counts = torch.from_numpy(np.bincount(ids, minlength=output.out_features) + 0.1)
+    output.bias.data.copy_((counts / counts.sum()).log())
 
 
 def starting_vectors(vocabulary: Vocabulary, size: int, vectors=None) -> torch.Tensor:

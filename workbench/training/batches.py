@@ -122,6 +122,49 @@ class Pairs(Encoded):
         return batch | {"decoder_input_ids": self.shift(batch["labels"])}
 
 
+class BothDomains(Encoded):
+    """Labelled texts of a source, with as many unlabelled ones of a target in each batch.
+
+    A batch alternates between the two, now one first and now the other (as Thue and Morse did), so
+    that pieces and every n-th text have as many of both; ``target`` tells which is which, and the
+    label of a target text is `IGNORED`. Those of a batch stand about where the source's do in the
+    order of lengths: little is padding, and each length has its share. The draws depend on the seed
+    and the source texts of the batch: a resumed run sees the same.
+    """
+
+    def __init__(self, source: Encoded, target: Encoded, seed: int) -> None:
+        vars(self).update(vars(source))
+        self._source, self._seed = len(source), seed
+        self.length = np.concatenate([source.length, target.length])
+        self.ids = np.concatenate([source.ids, target.ids])
+        self.labels = np.concatenate([source.labels, np.full(len(target), IGNORED)])
+        self.truncated = source.truncated + target.truncated
+        self._starts = np.cumsum(self.length) - self.length
+
+    def __len__(self) -> int:
+        return self._source
+
+    def __getitems__(self, indices: Sequence[int]) -> dict:
+        pairs = np.stack([indices, self._beside(indices)], 1)
+        turned = np.bitwise_count(np.arange(len(pairs))) % 2 == 1
+        pairs[turned] = pairs[turned, ::-1]
+        batch = super().__getitems__(pairs.ravel())
+        return batch | {"target": batch["labels"] == IGNORED}
+
+    def _beside(self, indices: Sequence[int]) -> np.ndarray:
+        random, size = np.random.default_rng([self._seed, *indices]), len(indices)
+        mean = self.length[indices].mean()
+        rank = random.uniform(*np.searchsorted(np.sort(self.length[: len(self)]), [mean, mean + 1]))
+        lengths = self.length[len(self) :]
+        order = len(self) + np.argsort(lengths * random.uniform(0.95, 1.05, len(lengths)))
+        start = size * int(rank / len(self) * -(-len(order) // size))
+        start = max(0, min(start, len(order) - size))
+        return np.resize(order[start : start + size], size)
+
+    def counts(self) -> dict:
+        return super().counts() | {"unlabeled": len(self.length) - len(self)}
+
+
 def token_ids(
     tokenizer, texts: Sequence[str], max_length: int, target: bool = False
 ) -> tuple[list[np.ndarray], int]:

@@ -28,6 +28,7 @@ def fit(
     rates: Callable[[str], float] = lambda name: 1.0,
     trainer_callbacks: Sequence[transformers.TrainerCallback] = (),
     prepare: Callable[[dict, int], dict] = lambda batch, step: batch, first_stage: str = "",
+    criterion: Callable[[float], float] = lambda loss: loss,
 ) -> dict:  # fmt: skip
     """Train `model` in place with `transformers.Trainer`.
 
@@ -45,6 +46,7 @@ def fit(
     prepare : from a batch and the step to what the model is trained on.
     first_stage : where another training follows: a prefix for what the history calls the loss,
         such as ``"mlm_"``. Its checkpoints, in a folder of that name, stay until that one is done.
+    criterion : from the cross-entropy of `validation` to its loss, by which early stopping goes.
 
     Returns
     -------
@@ -78,7 +80,7 @@ def fit(
             callbacks=[log, best, callbacks.SaveWhenDue(checkpoints), *trainer_callbacks],
         )  # fmt: skip
         trainer.configure(
-            settings, rates=rates, prepare=prepare, dropout=dropout,
+            settings, rates=rates, prepare=prepare, criterion=criterion, dropout=dropout,
             save=partial(checkpoints.write, history=history, best=best), on_loss=log.add_loss,
         )  # fmt: skip
         trainer.remove_callback(transformers.PrinterCallback)

@@ -20,19 +20,20 @@ from torch import nn
 from workbench.training import devices
 from workbench.training.batches import Encoded
 
-_CLASSIFIERS = ("ForSequenceClassification", "ForTokenClassification")
+_HEADS = ("ForSequenceClassification", "ForTokenClassification", "ForMaskedLM")
 
 
 @contextmanager
 def speedups(model: nn.Module, data: Sequence[Encoded], seed: int) -> Iterator["Pool"]:
     """Everything below at once, and the pool of dropout; leaving it gives the model back."""
-    heads = (m for m in model.modules() if type(m).__name__.endswith(_CLASSIFIERS))
-    classifier = next(heads, None)
+    heads = [m for m in model.modules() if type(m).__name__.endswith(_HEADS)]
     with ExitStack() as stack:
-        if classifier is not None:
-            stack.enter_context(pruned_vocabulary(classifier, data))
-            stack.enter_context(first_token_only(classifier))
-            stack.enter_context(bf16_hidden_states(classifier))
+        # A masked-LM head reads all positions, and its training puts any word in place of others.
+        if heads and not any(type(head).__name__.endswith(_HEADS[2]) for head in heads):
+            stack.enter_context(pruned_vocabulary(heads[0], data))
+            stack.enter_context(first_token_only(heads[0]))
+        if heads:
+            stack.enter_context(bf16_hidden_states(heads[0]))
         yield stack.enter_context(pooled_dropout(model, seed))
 
 

@@ -47,7 +47,8 @@ class Trainer(transformers.Trainer):
 
     def configure(
         self, settings, *, rates: Callable[[str], float], prepare: Callable[[dict, int], dict],
-        dropout: speed.Pool, save: Callable, on_loss: Callable[[float], None],
+        criterion: Callable[[float], float], dropout: speed.Pool, save: Callable,
+        on_loss: Callable[[float], None],
     ) -> None:  # fmt: skip
         """Set what `Trainer` has no argument for.
 
@@ -56,11 +57,13 @@ class Trainer(transformers.Trainer):
         settings : the estimator that is fitted.
         rates : from the name of a parameter to its share of the learning rate.
         prepare : from a batch and the step to what the model is trained on.
+        criterion : from the cross-entropy of the validation texts to what is called their loss.
         dropout : the pool that is restarted before each step.
         save : called with a function that saves, and the step, for each checkpoint.
         on_loss : called with the loss of each step.
         """
         self._settings, self._rates, self._prepare_batch = settings, rates, prepare
+        self._criterion = criterion
         self._dropout, self._write_checkpoint, self._on_loss = dropout, save, on_loss
         self.pieces = 1  # into which a batch is cut, where memory is short
 
@@ -90,8 +93,8 @@ class Trainer(transformers.Trainer):
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         """Batches of all ranks, of texts of like length, in an order that seed and epoch decide."""
-        size = self.args.train_batch_size * self.args.world_size
-        sampler = ShuffledByLength(self.train_dataset.length, size, self.args.seed)
+        size, lengths = self.args.train_batch_size * self.args.world_size, self.train_dataset.length
+        sampler = ShuffledByLength(lengths[: len(self.train_dataset)], size, self.args.seed)
         return _Loader(self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator)
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
@@ -109,7 +112,7 @@ class Trainer(transformers.Trainer):
             # A last batch of fewer texts than ranks; every rank has to take part in the step.
             own = {name: value[:1] for name, value in batch.items()}
             own["labels"] = torch.full_like(own["labels"], IGNORED)
-            own |= {"hidden": own["labels"] != IGNORED} if "hidden" in own else {}
+            own |= {"hidden": torch.zeros_like(own["hidden"])} if "hidden" in own else {}
         return _trimmed(own) if self.train_dataset.trimmable else own
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
@@ -186,7 +189,7 @@ class Trainer(transformers.Trainer):
             found.append((labels.numpy(), logits.argmax(1).numpy(), lost.numpy()))
         labels, predicted, lost = (np.concatenate(each) for each in zip(*found, strict=True))
         metrics = {
-            "loss": float(lost.mean(dtype=np.float64)),
+            "loss": self._criterion(float(lost.mean(dtype=np.float64))),
             "accuracy": float((predicted == labels).mean()),
             "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
             "n": len(labels),
