@@ -85,7 +85,8 @@ def test_every_network_also_from_vectors_in_memory(interrupt, tmp_path, kind):
     interrupted_and_resumed(make, interrupt, tmp_path / "run", 8)
 
 
-@pytest.mark.parametrize("steps", [3, 8, 14])  # seven steps of pretraining, fifteen of training
+# Seven steps of the new head, seven of pretraining, fifteen of training.
+@pytest.mark.parametrize("steps", [3, 9, 21])
 def test_both_stages_of_continued_pretraining(checkpoint, interrupt, tmp_path, steps):
     encoder = str(checkpoint("bert"))
 
@@ -99,10 +100,10 @@ def test_a_first_stage_that_was_done_is_not_done_again(checkpoint, interrupt, tm
     model = ContinuedPretraining(
         str(checkpoint("bert")), **SHORT, pretraining_epochs=1, checkpoints=str(tmp_path)
     )
-    interrupt(10)
+    interrupt(17)
     with pytest.raises(Interrupted):
         model.fit(TEXTS, LABELS, unlabeled=TARGET)
-    interrupt(12)  # what is left of the second stage
+    interrupt(12)  # what is left of the last stage
     model.fit(TEXTS, LABELS, unlabeled=TARGET)
 
 

@@ -234,19 +234,31 @@ CATALOGUE: dict[str, Entry] = {
     "source-only": Entry(
         "adaptation", "fine-tuned on the source, not adapted", adaptation.SourceOnly, **_MINILM
     ),
-    **{name: Entry("adaptation", f"frozen vectors: {about}", make, **_MINILM)
-       for name, make, about in (
-        ("feature-selection", adaptation.FeatureSelection, "without what tells the domains apart"),
-        ("pca", adaptation.PrincipalComponents, "the directions in which both domains vary"),
-        ("lda", adaptation.LinearDiscriminant, "Fisher's discriminant around the target's mean"),
-        ("coral", adaptation.Coral, "covariances aligned"),
-        ("subspace-alignment", adaptation.SubspaceAlignment, "principal directions aligned"),
-        ("optimal-transport", adaptation.OptimalTransport, "carried to the target at least cost"),
-        ("importance-weighting", adaptation.ImportanceWeighting, "texts like the target's count"),
-    )},
+    "coral": Entry(
+        "adaptation", "frozen vectors, covariances aligned", adaptation.Coral,
+        **_MINILM,
+    ),
     "dapt": Entry(
         "adaptation", "masked-LM pretraining on target text, then fine-tuning",
         adaptation.ContinuedPretraining, **_MINILM,
+    ),
+    "udalm": Entry(
+        "adaptation", "dapt, whose masked-LM goes on while the source is learned",
+        adaptation.UDALM, **_MINILM,
+    ),
+    "dann": Entry("adaptation", "a discriminator is to tell no domain", adaptation.DANN, **_MINILM),
+    "cdan": Entry(
+        "adaptation", "dann, where the predicted class is seen too", adaptation.CDAN, **_MINILM
+    ),
+    "deep-coral": Entry(
+        "adaptation", "covariances are drawn together", adaptation.DeepCORAL, **_MINILM
+    ),
+    "mmd": Entry("adaptation", "means under Gaussian kernels are", adaptation.MMD, **_MINILM),
+    "mcc": Entry(
+        "adaptation", "no class is confused with another on the target", adaptation.MCC, **_MINILM
+    ),
+    "self-training": Entry(
+        "adaptation", "labels the target itself, surest first", adaptation.SelfTraining, **_MINILM
     ),
 }  # fmt: skip
 SEQUENCE: dict[str, Entry] = {

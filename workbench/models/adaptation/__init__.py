@@ -5,11 +5,10 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "alignment": ["CDAN", "DANN", "MCC", "MMD", "DeepCORAL"],
         "base": ["SourceOnly"],
-        "features": [
-            "Coral", "FeatureSelection", "ImportanceWeighting", "LinearDiscriminant",
-            "OptimalTransport", "PrincipalComponents", "SubspaceAlignment",
-        ],
-        "pretraining": ["ContinuedPretraining"],
+        "features": ["Coral"],
+        "pretraining": ["UDALM", "ContinuedPretraining"],
+        "self_training": ["SelfTraining"],
     },
-)  # fmt: skip
+)

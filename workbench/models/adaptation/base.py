@@ -1,8 +1,9 @@
 """What every adaptation has to beat, and the target's text that each of them needs."""
 
+import warnings
 from collections.abc import Sequence
 
-from workbench.errors import UserError, warn
+from workbench.errors import UserError
 from workbench.models import checks, encoder_classifier
 
 
@@ -14,20 +15,44 @@ class SourceOnly(encoder_classifier.TextClassifier):
         return super().fit(texts, labels, validation)
 
 
-def require(unlabeled: Sequence[str], method: str, least: int = 1) -> list[str]:
-    """The texts of the target without blank ones, of which a `DataWarning` gives the number.
+class Adapted(encoder_classifier.TextClassifier):
+    """A classifier that is fine-tuned and also reads text of the target; `_method` is its name."""
+
+    def fit(
+        self, texts: Sequence[str], labels: Sequence, unlabeled: Sequence[str] = (), validation=None
+    ):
+        """Train on the labelled source and on `unlabeled`, which is text of the target.
+
+        Raises
+        ------
+        UserError : there is no text of the target, or as `TextClassifier` raises it.
+        """
+        self._unlabeled = require(unlabeled, self._method)
+        try:
+            return super().fit(texts, labels, validation)
+        finally:
+            del self._unlabeled
+
+
+def require(unlabeled: Sequence[str], method: str) -> list[str]:
+    """The texts of the target that hold anything; a warning says how many do not.
 
     Raises
     ------
-    UserError : fewer than `least` different ones are left.
+    UserError : there are none, or one, which is no domain.
     """
-    given = checks.check_texts(() if unlabeled is None else unlabeled, "unlabeled")
-    rows = [text for text in given if text.strip()]
-    if len(set(rows)) < least:
+    rows = checks.check_texts(() if unlabeled is None else unlabeled, "unlabeled")
+    if not rows:
         raise UserError(
-            f"'{method}' adapts to a target: fit it with unlabeled=texts of the target; here are "
-            f"{len(set(rows))} different ones that are not blank, and it needs {least}."
+            f"'{method}' adapts to a target: fit it with unlabeled=texts of the target."
         )
-    if blank := len(given) - len(rows):
-        warn(f"{blank} of {len(given)} texts of the target are blank and are left out.")
-    return rows
+    found = [row for row in rows if row.strip()]
+    if len(found) < 2:
+        raise UserError(
+            f"'{method}' needs at least two texts of the target; unlabeled has {len(found)}."
+        )
+    if empty := len(rows) - len(found):
+        warnings.warn(
+            f"{empty} of {len(rows)} texts in unlabeled are empty: they are left out.", stacklevel=2
+        )
+    return found

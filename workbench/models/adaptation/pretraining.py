@@ -2,28 +2,32 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from sklearn.base import clone
 
 from workbench.errors import UserError
-from workbench.models import encoder_classifier, encoders
+from workbench.models import encoders
 from workbench.models.adaptation import base
 from workbench.training import devices
+from workbench.training.batches import BothDomains, Encoded
 
 
 @dataclass(eq=False, repr=False)
-class ContinuedPretraining(encoder_classifier.TextClassifier):
-    """Masked-LM pretraining goes on with target text, then fine-tuning on the source.
+class ContinuedPretraining(base.Adapted):
+    """Masked-LM pretraining goes on with text of both domains, then fine-tuning on the source.
 
-    Domain-adaptive pretraining, DAPT (Gururangan et al. 2020).
+    Domain-adaptive pretraining, DAPT (Gururangan et al. 2020). The rows ``mlm_loss`` of
+    ``history_`` belong to the first stage, and ``head_loss`` to what comes before.
 
     Parameters
     ----------
     pretraining_epochs, pretraining_rate : of the masked-LM stage.
+    head_epochs : before it, where the checkpoint has no masked-LM head: the new head alone learns,
+        at ten times the rate, or the encoder would be spoilt by its errors.
     mask : share of the tokens that are masked (Devlin et al. 2019 hid 15%).
 
     The other parameters are those of `encoder_classifier.TextClassifier`.
@@ -32,36 +36,26 @@ class ContinuedPretraining(encoder_classifier.TextClassifier):
     _: KW_ONLY
     pretraining_epochs: float = 3
     pretraining_rate: float = 1e-4
+    head_epochs: float = 1
     mask: float = 0.15
 
-    def fit(
-        self, texts: Sequence[str], labels: Sequence, unlabeled: Sequence[str] = (), validation=None
-    ):
-        """Pretrain on `unlabeled` and `texts`, then train on the labelled source.
-
-        The rows ``mlm_loss`` of ``history_`` belong to the first stage.
-        """
-        self._unlabeled = base.require(unlabeled, "dapt")
-        try:
-            return super().fit(texts, labels, validation)
-        finally:
-            del self._unlabeled
+    _method = "dapt"
 
     def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
         with tempfile.TemporaryDirectory() as folder:
-            self._pretrain([*self._unlabeled, *texts], folder)
+            self._masked = self._pretrain([*self._unlabeled, *texts], folder)
             # The adapted encoder is loaded from its folder as any other checkpoint is. Of several
             # ranks transformers lets the first one write.
             report = super()._fit(texts, codes, validation, devices.agreed(folder))
-        if self.checkpoints:
-            shutil.rmtree(Path(self.checkpoints, "mlm").expanduser(), ignore_errors=True)
+        del self._masked
+        for stage in ("head", "mlm") if self.checkpoints else ():
+            shutil.rmtree(Path(self.checkpoints, stage).expanduser(), ignore_errors=True)
         return report
 
-    def _pretrain(self, texts: list[str], folder: str) -> None:
-        """Write the adapted encoder, and its tokenizer, to `folder`."""
+    def _pretrain(self, texts: list[str], folder: str):
+        """Write the adapted encoder, and its tokenizer, to `folder`; its masked-LM model."""
         import transformers
 
-        from workbench import training
         from workbench.models import networks
         from workbench.training import speed
 
@@ -72,16 +66,82 @@ class ContinuedPretraining(encoder_classifier.TextClassifier):
         model = encoders.load(
             self.encoder, "MaskedLM", **speed.for_training(encoders.configuration(self.encoder))
         )
-        settings = clone(self).set_params(
-            epochs=self.pretraining_epochs, patience=None, label_smoothing=0.0
-        )
-        training.fit(
-            networks.MaskedOnly(model), encoders.encoded(model, tokenizer, texts, self.max_length),
-            self.history_, settings, learning_rate=self.pretraining_rate,
-            prepare=networks.HideTokens(tokenizer, self.mask, self.seed), first_stage="mlm_",
-        )  # fmt: skip
+        masked = networks.MaskedOnly(model)
+        self._pretrain_masked(masked, tokenizer, texts)
         # The masked-LM model has no pooler; the encoder that is saved keeps the pretrained one.
         encoder = encoders.load(self.encoder)
         encoder.load_state_dict(model.base_model.state_dict(), strict=False)
         encoder.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+        return masked
+
+    def _pretrain_masked(self, masked, tokenizer, texts: list[str]) -> None:
+        from workbench import training
+        from workbench.models import networks
+
+        model = masked.model
+        rows = encoders.encoded(model, tokenizer, texts, self.max_length)
+        hide = networks.HideTokens(tokenizer, self.mask, self.seed)
+        settings = clone(self).set_params(patience=None, label_smoothing=0.0)
+
+        def stage(name: str, epochs: float, rate: float) -> None:
+            training.fit(
+                masked, rows, self.history_, settings.set_params(epochs=epochs),
+                learning_rate=rate, prepare=hide, first_stage=name,
+            )  # fmt: skip
+
+        if model.new_weights:
+            networks.start_head(model, rows.ids)
+            trainable = {name: p.requires_grad for name, p in model.named_parameters()}
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(name in model.new_weights)
+            stage("head_", self.head_epochs, 10 * self.pretraining_rate)
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(trainable[name])
+        stage("mlm_", self.pretraining_epochs, self.pretraining_rate)
+
+
+@dataclass(eq=False, repr=False)
+class UDALM(ContinuedPretraining):
+    """Masked-LM pretraining on the target, which then goes on beside the labels of the source.
+
+    Unsupervised domain adaptation through language modelling (Karouzos et al. 2021): the loss is
+    `share` times the cross-entropy on the source plus (1 - `share`) times the masked-LM loss on as
+    many texts of the target. Where there is ``validation``, a tenth of the target's texts is kept
+    apart, and this mixed loss on both is the validation loss, by which `patience` stops.
+
+    Parameters
+    ----------
+    share : of the cross-entropy; as in the paper, the source's share of the texts of a step.
+
+    The other parameters are those of `ContinuedPretraining`.
+    """
+
+    _: KW_ONLY
+    share: float = 0.5
+
+    _method = "udalm"
+    _strategies = ("full", "gradual", "lora")
+
+    def _train(self, train: Encoded, held_out: Encoded | None, weights) -> tuple:
+        apart = len(self._unlabeled) // 10 if held_out else 0
+        self._apart = self._encoded(self._unlabeled[:apart]) if apart else None
+        target = self._encoded(self._unlabeled[apart:])
+        try:
+            return super()._train(BothDomains(train, target, self.seed), held_out, weights)
+        finally:
+            del self._apart
+
+    def _objective(self, model, loss) -> tuple:
+        from workbench.models import networks
+        from workbench.training import alignment
+
+        masked, hide = self._masked, networks.HideTokens(self._tokenizer, self.mask, self.seed)
+        setattr(masked.model, masked.model.base_model_prefix, self._model.base_model)
+        masked.model.tie_weights()
+        mixed, apart = networks.AlsoMasked(model, masked, 1 - self.share), self._apart
+        options = {"prepare": partial(networks.hide_target, hide)}
+        if apart:
+            masked_loss = partial(networks.masked_loss, mixed.masked, apart, hide, self.precision)
+            options["criterion"] = lambda loss: self.share * loss + (1 - self.share) * masked_loss()
+        return mixed, alignment.with_penalty(loss, self.share), options

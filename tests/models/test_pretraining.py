@@ -1,0 +1,151 @@
+"""Masked-LM training on the target: a head that is new, and one that goes on beside the labels."""
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from sklearn.base import clone
+
+from tests.models.test_adaptation import TARGET
+from tests.models.test_encoder_classifier import LABELS, TEXTS, untimed
+from tests.training.test_resume import interrupt, interrupted_and_resumed  # noqa: F401
+from workbench import models
+from workbench.errors import UserError
+from workbench.models import encoders, networks
+from workbench.training import trainer
+
+SHORT = {"epochs": 3, "learning_rate": 3e-3, "batch_size": 16, "max_length": 16,
+         "pretraining_epochs": 1}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(checkpoint):
+    return str(checkpoint("bert"))
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Of each step: which weights of the model may move, and the model."""
+    seen, step = [], trainer.Trainer.training_step
+
+    def training_step(self, model, *args):
+        names = {name for name, p in model.named_parameters() if p.requires_grad}
+        seen.append((names, model))
+        return step(self, model, *args)
+
+    monkeypatch.setattr(trainer.Trainer, "training_step", training_step)
+    return seen
+
+
+def test_a_new_head_begins_near_the_words_frequencies(folder):
+    torch.manual_seed(0)
+    model, tokenizer = encoders.load(folder, "MaskedLM"), encoders.tokenizer(folder)
+    rows = encoders.encoded(model, tokenizer, TARGET, 16)
+    batch = networks.HideTokens(tokenizer, 0.15, 0)(rows.__getitems__(range(32)), 0)
+    labels = batch.pop("labels")
+
+    def lost():
+        with torch.no_grad():
+            logits = networks.MaskedOnly(model)(**batch).logits
+        return float(torch.nn.functional.cross_entropy(logits, labels[labels != -100]))
+
+    before = lost()
+    model = encoders.load(folder, "MaskedLM")
+    networks.start_head(model, rows.ids)
+    shares = np.bincount(rows.ids, minlength=len(tokenizer)) / len(rows.ids)
+    assert lost() < before
+    head = model.cls.predictions
+    hidden = torch.randn(4, 32)
+    expected = torch.nn.functional.layer_norm(hidden, (32,))
+    assert torch.allclose(head.transform(hidden), expected, atol=0.1), "about the identity"
+    found = head.decoder.bias.detach().exp().numpy()
+    assert np.allclose(found, shares, atol=0.01)
+    assert head.decoder.weight is model.get_input_embeddings().weight
+
+
+def test_the_new_head_learns_alone_then_all(folder, steps, tmp_path):
+    model = models.build("dapt", encoder=folder, **SHORT).fit(TEXTS, LABELS, unlabeled=TARGET)
+    new, rest = steps[0][0], steps[7][0]
+    assert new
+    assert all(name.startswith("model.cls.predictions.") for name in new)
+    assert not any("embeddings" in name for name in new)
+    assert new < rest
+    assert len(model.history_.column("head_loss")[1]) == 7
+    whole = transformers.AutoModelForMaskedLM.from_pretrained(folder)
+    whole.save_pretrained(tmp_path)
+    encoders.tokenizer(folder).save_pretrained(tmp_path)
+    known = models.build("dapt", encoder=str(tmp_path), **SHORT)
+    known.fit(TEXTS, LABELS, unlabeled=TARGET)
+    assert not known.history_.column("head_loss")[1], "a head of the checkpoint is not new"
+
+
+def test_both_losses_go_through_one_encoder(folder, steps):
+    settings = {"encoder": folder, **SHORT, "epochs": 12, "share": 0.9}
+    model = models.build("udalm", **settings).fit(TEXTS, LABELS, unlabeled=TARGET)
+    assert model.score(TEXTS, LABELS) > 0.9
+    mixed = steps[-1][1]
+    assert mixed.masked.model.base_model is mixed.model.base_model is model._model.base_model
+    table = model._model.get_input_embeddings().weight
+    assert mixed.masked.model.get_output_embeddings().weight is table
+    assert {name.split(".")[0] for name in steps[-1][0]} == {"model", "masked"}
+    assert not any(name.startswith("cls") for name in model._model.state_dict())
+    again = clone(model).fit(TEXTS, LABELS, unlabeled=TARGET)
+    assert untimed(again.history_) == untimed(model.history_)
+    assert np.array_equal(again.predict_proba(TARGET), model.predict_proba(TARGET))
+
+
+def test_the_mixed_loss_is_the_sum_of_its_parts(folder):
+    torch.manual_seed(0)
+    classifier = encoders.load(folder, "SequenceClassification")
+    masked = networks.MaskedOnly(encoders.load(folder, "MaskedLM"))
+    masked.model.bert = classifier.bert
+    tokenizer = encoders.tokenizer(folder)
+    texts = [text for pair in zip(TEXTS[:8], TARGET[:8], strict=True) for text in pair]
+    batch = encoders.encoded(classifier, tokenizer, texts, 16).__getitems__(range(16))
+    batch["target"] = torch.arange(16) % 2 == 1
+    hide = networks.HideTokens(tokenizer, 0.3, 0)
+    prepared = networks.hide_target(hide, batch | {"labels": torch.zeros(16).long()}, 5)
+    prepared.pop("labels")
+    source, target = prepared["input_ids"][::2], prepared["input_ids"][1::2]
+    assert torch.equal(source, batch["input_ids"][::2]), "nothing of the source is hidden"
+    assert not torch.equal(target, batch["input_ids"][1::2])
+    with torch.no_grad():
+        output = networks.AlsoMasked(classifier, masked, 0.4)(**prepared)
+        whole = classifier(batch["input_ids"], batch["attention_mask"]).logits
+        hidden = prepared["hidden"][1::2]
+        logits = masked(hidden, input_ids=target, attention_mask=batch["attention_mask"][1::2])
+        expected = torch.nn.functional.cross_entropy(
+            logits.logits, batch["input_ids"][1::2][hidden]
+        )
+    assert torch.allclose(output.logits, whole[::2], atol=1e-5)
+    assert float(output["penalty"]) == pytest.approx(0.4 * float(expected), rel=1e-5)
+
+
+def test_the_mixed_loss_stops(folder):
+    held_out = (TEXTS[::3], LABELS[::3])
+    one, half = (
+        models.build("udalm", encoder=folder, share=share, patience=2, **SHORT).fit(
+            TEXTS, LABELS, unlabeled=TARGET, validation=held_out
+        )
+        for share in (1.0, 0.5)
+    )
+    (_, plain), (_, mixed) = (m.history_.column("validation_loss") for m in (one, half))
+    assert len(plain) == len(mixed) == 3
+    assert max(plain) < 0.8, "cross-entropy of two classes alone"
+    assert min(mixed) > 1.0, "half of it, and half of the masked-LM loss"
+    assert half.training_info_["unlabeled"] == len(TARGET) - len(TARGET) // 10
+
+
+@pytest.mark.parametrize("steps", [3, 9, 21])
+def test_an_interrupted_fit_goes_on_to_the_same(folder, interrupt, tmp_path, steps):  # noqa: F811
+    def make(**settings):
+        return models.build("udalm", encoder=folder, **SHORT, **settings)
+
+    interrupted_and_resumed(make, interrupt, tmp_path / "run", steps, unlabeled=TARGET)
+
+
+def test_udalm_needs_text_of_the_target_and_a_mask_token(folder, checkpoint):
+    with pytest.raises(UserError, match="unlabeled=texts of the target"):
+        models.build("udalm", encoder=folder).fit(TEXTS, LABELS)
+    with pytest.raises(UserError, match="no mask token"):
+        models.build("udalm", encoder=str(checkpoint("gpt2"))).fit(TEXTS, LABELS, unlabeled=TARGET)

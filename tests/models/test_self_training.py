@@ -1,0 +1,89 @@
+"""Labels that a teacher gives to the target, and students that learn from them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.models.test_adaptation import TARGET
+from tests.models.test_encoder_classifier import LABELS, TEXTS, untimed
+from tests.training.test_resume import interrupt, interrupted_and_resumed  # noqa: F401
+from workbench import models
+from workbench.errors import UserError
+from workbench.models import encoder_classifier
+from workbench.models.adaptation import self_training
+
+SHORT = {"epochs": 3, "learning_rate": 3e-3, "batch_size": 16, "max_length": 16}
+
+
+@pytest.fixture(scope="module")
+def folder(checkpoint):
+    return str(checkpoint("bert"))
+
+
+@given(st.integers(0, 100), st.integers(1, 40), st.integers(2, 4), st.floats(0, 1))
+def test_the_surest_of_each_class_are_taken_in_balance(seed, rows, classes, share):
+    given = np.random.default_rng(seed).dirichlet(np.ones(classes), rows)
+    taken, labels = self_training.surest(given, share)
+    each = max(1, int(share * rows / classes))
+    assert (labels == given.argmax(1)[taken]).all()
+    assert len({*taken}) == len(taken)
+    for c in range(classes):
+        of_class = np.flatnonzero(given.argmax(1) == c)
+        mine = taken[labels == c]
+        assert len(mine) == min(each, len(of_class))
+        left = np.setdiff1d(of_class, mine)
+        if len(left) and len(mine):
+            assert given[left, c].max() <= given[mine, c].min()
+
+
+def test_students_are_fresh_and_learn_from_more_with_each_stage(folder, monkeypatch):
+    seen, fit = [], encoder_classifier.TextClassifier._fit
+
+    def record(self, texts, codes, validation):
+        seen.append((texts, list(codes)))
+        return fit(self, texts, codes, validation)
+
+    monkeypatch.setattr(encoder_classifier.TextClassifier, "_fit", record)
+    model = models.build("self-training", encoder=folder, share=0.5, **SHORT)
+    model.fit(TEXTS, LABELS, unlabeled=TARGET)
+    source = len(TEXTS)
+    assert len(seen[0][0]) == source
+    assert len(seen) == 3
+    for stage, (texts, codes) in enumerate(seen[1:], 1):
+        assert texts[:source] == TEXTS
+        assert codes[:source] == [model.classes_.tolist().index(label) for label in LABELS]
+        assert {*texts[source:]} <= {*TARGET}
+        assert np.bincount(codes[source:]).max() <= 0.5 * stage / 2 * len(TARGET) / 2
+    monkeypatch.undo()
+    student = models.build("source-only", encoder=folder, **SHORT)
+    student.fit(seen[-1][0], model.classes_[seen[-1][1]])
+    assert np.array_equal(student.predict_proba(TARGET), model.predict_proba(TARGET)), (
+        "the last student is what its texts and labels alone make of it"
+    )
+    assert model.training_info_["pseudo_labels"] == len(seen[-1][0]) - source
+    assert all(model.history_.column(name)[1] for name in ("stage1_loss", "stage2_loss", "loss"))
+
+
+@pytest.mark.parametrize("strategy", ["full", "frozen"])
+def test_the_same_seed_gives_the_same_and_no_text_is_kept(folder, strategy):
+    model = models.build("self-training", encoder=folder, strategy=strategy, **SHORT)
+    first = untimed(model.fit(TEXTS, LABELS, unlabeled=TARGET).history_)
+    expected = model.predict_proba(TARGET)
+    again = model.fit(TEXTS, LABELS, unlabeled=TARGET)
+    assert untimed(again.history_) == first
+    assert np.array_equal(again.predict_proba(TARGET), expected)
+    assert "_unlabeled" not in vars(model)
+
+
+@pytest.mark.parametrize("steps", [7, 20])  # fifteen of the teacher, then more
+def test_an_interrupted_fit_goes_on_to_the_same(folder, interrupt, tmp_path, steps):  # noqa: F811
+    def make(**settings):
+        return models.build("self-training", encoder=folder, stages=1, **SHORT, **settings)
+
+    interrupted_and_resumed(make, interrupt, tmp_path / "run", steps, unlabeled=TARGET)
+
+
+def test_text_of_the_target_is_needed(folder):
+    with pytest.raises(UserError, match="unlabeled=texts of the target"):
+        models.build("self-training", encoder=folder).fit(TEXTS, LABELS)

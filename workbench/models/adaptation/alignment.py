@@ -1,0 +1,112 @@
+"""Adaptation while fine-tuning: what the head reads is made alike for source and target."""
+
+from dataclasses import KW_ONLY, dataclass
+
+from workbench.models.adaptation import base
+from workbench.training.batches import BothDomains, Encoded
+
+
+@dataclass(eq=False, repr=False)
+class AlignedClassifier(base.Adapted):
+    """Fine-tuned on the source, with a penalty on source and target beside each other.
+
+    A step takes as many texts of the target as of the source, and about twice the time.
+
+    Parameters
+    ----------
+    weight : of the penalty.
+
+    The other parameters are those of `encoder_classifier.TextClassifier`.
+    """
+
+    _: KW_ONLY
+    weight: float = 1.0
+
+    _strategies = ("full", "gradual", "lora")
+
+    def _train(self, train: Encoded, held_out: Encoded | None, weights) -> tuple:
+        target = self._encoded(self._unlabeled)
+        return super()._train(BothDomains(train, target, self.seed), held_out, weights)
+
+    def _objective(self, model, loss) -> tuple:
+        from workbench.training import alignment
+
+        aligned = alignment.Aligned(model, self._penalty)
+        callbacks = [alignment.Progress(aligned)]
+        return aligned, alignment.with_penalty(loss), {"trainer_callbacks": callbacks}
+
+
+class DANN(AlignedClassifier):
+    """A discriminator cannot tell the domains apart by what the head reads.
+
+    Domain-adversarial training (Ganin et al. 2016): the discriminator learns, the encoder gets its
+    gradient reversed, times `weight`, which rises from 0 as 2 / (1 + exp(-10 p)) - 1 by the share
+    p of the steps done.
+    """
+
+    _method = "dann"
+
+    def _penalty(self, size: int, classes: int):
+        from workbench.training import alignment
+
+        return alignment.Adversary(size, classes, self.weight, conditional=False)
+
+
+class CDAN(AlignedClassifier):
+    """As `DANN`, where the discriminator also sees the predicted class.
+
+    Conditional adversarial domain adaptation with entropy conditioning (Long et al. 2018).
+    """
+
+    _method = "cdan"
+
+    def _penalty(self, size: int, classes: int):
+        from workbench.training import alignment
+
+        return alignment.Adversary(size, classes, self.weight, conditional=True)
+
+
+class DeepCORAL(AlignedClassifier):
+    """The covariances of both domains are drawn together (Sun & Saenko 2016)."""
+
+    _method = "deep-coral"
+
+    def _penalty(self, size: int, classes: int):
+        from workbench.training import alignment
+
+        return alignment.Penalty(alignment.coral, self.weight)
+
+
+class MMD(AlignedClassifier):
+    """The means of both domains are drawn together under Gaussian kernels (Long et al. 2015)."""
+
+    _method = "mmd"
+
+    def _penalty(self, size: int, classes: int):
+        from workbench.training import alignment
+
+        return alignment.Penalty(alignment.mmd, self.weight)
+
+
+@dataclass(eq=False, repr=False)
+class MCC(AlignedClassifier):
+    """Predictions for the target are to confuse no class with another.
+
+    Minimum class confusion (Jin et al. 2020).
+
+    Parameters
+    ----------
+    temperature : that logits are divided by, so that sure predictions do not hide the others.
+
+    The other parameters are those of `AlignedClassifier`.
+    """
+
+    _: KW_ONLY
+    temperature: float = 2.5
+
+    _method = "mcc"
+
+    def _penalty(self, size: int, classes: int):
+        from workbench.training import alignment
+
+        return alignment.Confusion(self.temperature, self.weight)
