@@ -25,10 +25,9 @@ PRECISIONS = ("auto", "bf16", "fp32")
 def fit(
     model, train: Encoded, history: History, settings, *, learning_rate: float,
     validation: Encoded | None = None, loss: Callable | None = None,
-    rates: Callable[[str], float] = lambda name: 1.0,
+    rates: Callable[[str], float] = lambda name: 1.0, criterion: Callable[[float], float] = float,
     trainer_callbacks: Sequence[transformers.TrainerCallback] = (),
     prepare: Callable[[dict, int], dict] = lambda batch, step: batch, first_stage: str = "",
-    criterion: Callable[[float], float] = lambda loss: loss,
 ) -> dict:  # fmt: skip
     """Train `model` in place with `transformers.Trainer`.
 
