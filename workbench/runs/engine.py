@@ -110,10 +110,11 @@ class Cluster:
         except ImportError as error:
             raise UserError("Ray is missing: pip install 'nlp-transfer-workbench[ray]'.") from error
         self.ray, self.out = ray, out
-        more = {"address": address} if address else {"include_dashboard": False}
+        # Without an address Ray would join whatever cluster was left running here.
+        more = {} if address else {"include_dashboard": False}
         variables = {k: v for k, v in environment(1).items() if k in VARIABLES}
         try:
-            ray.init(log_to_driver=False, logging_level="ERROR",
+            ray.init(address or "local", log_to_driver=False, logging_level="ERROR",
                      runtime_env={"env_vars": variables}, **more)  # fmt: skip
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(f"No Ray cluster answers at '{address}'.") from error

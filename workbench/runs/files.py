@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import threading
 from datetime import date
 from pathlib import Path
 
@@ -32,7 +34,7 @@ def plain(value: object) -> object:
 
 def write(path: Path, text: str) -> None:
     """Write a whole file, or leave the one that is there."""
-    partial = path.with_name(f".{path.name}")
+    partial = path.with_name(f".{path.name}-{os.getpid()}-{threading.get_ident()}")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
 

@@ -168,8 +168,6 @@ class _Dispatch:
     def _release(self, key: str) -> None:
         if lock := self.locks.pop(key, None):
             lock.release()
-            # Whoever waits for it looks next whether the run is there.
-            Path(lock.lock_file).unlink(missing_ok=True)
 
     def _ended(self, key: str, seconds: float, error: str) -> None:
         job = self.jobs.pop(key)
@@ -204,11 +202,12 @@ def needed(job: Job, found: dict[str, dict]) -> tuple[float | None, float]:
     """Seconds (None where it was not measured) and MiB of a run."""
     if cost := found.get(_alike(job)):
         return cost["seconds"], cost["memory"] + OTHER
-    settings = {"encoder": job.model} | job.settings
-    with suppress(UserError):
-        if "encoder" in models.settings_of(job.model) or job.model not in models.CATALOGUE:
-            return None, costs.parameters(settings["encoder"])[0] * BYTES / engine.MIB + 2 * OTHER
-    return None, OTHER
+    memory = OTHER
+    if job.model and (encoder := getattr(models.build(job.model, **job.settings), "encoder", "")):
+        with suppress(UserError):  # its size cannot be found out here
+            weights = costs.parameters(str(encoder))[0] / engine.MIB
+            memory += OTHER + weights * (4 if job.settings.get("strategy") == "frozen" else BYTES)
+    return None, memory
 
 
 def _alike(job: Job) -> str:
