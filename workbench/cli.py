@@ -221,7 +221,7 @@ def _runs_in(place: Path) -> list:
         raise UserError(f"There is no folder '{place}'; name a report or a folder of runs.")
     if (place / "run.json").exists():
         return [runs.load(place)]
-    found, broken = runs.scan_runs(place / "runs" if (place / "runs").is_dir() else place)
+    found, broken = runs.scan_runs(place)
     for sentence in broken:
         print(sentence, file=sys.stderr)
     return found

@@ -123,3 +123,18 @@ def test_a_hub_name_without_a_network_says_what_is_here():
 def test_decoders_get_a_padding_token(checkpoint):
     tokens = encoders.tokenizer(checkpoint("gpt2"))
     assert tokens.pad_token == "<|endoftext|>"
+
+
+def test_processes_that_share_a_folder_encode_once(checkpoint, monkeypatch, tmp_path):
+    encoder, calls, embed = str(checkpoint("bert")), [], encoders.embed
+    monkeypatch.setenv("WORKBENCH_VECTORS", str(tmp_path))
+    monkeypatch.setattr(encoders, "embed", lambda *given: calls.append(1) or embed(*given))
+    first = encoders.encode(["good film", "bad plot"], encoder)
+    encoders._vectors.clear()  # as in another process
+    assert np.array_equal(encoders.encode(["good film", "bad plot"], encoder), first)
+    assert len(calls) == 1
+    encoders._vectors.clear()
+    encoders.encode(["good film", "dull plot"], encoder)
+    assert len(calls) == 2
+    monkeypatch.setattr(np, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    assert encoders.encode(["a new text"], encoder).shape[0] == 1

@@ -8,9 +8,11 @@ A configuration may hold ``text_prefix``, which goes before each text and is sav
 
 import hashlib
 import inspect
+import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -176,11 +178,29 @@ def encode(texts: Sequence[str], encoder: str = BUNDLED, max_length: int = 256) 
     found = {key: _vectors.get(key) for key in keys}
     new = {key: text for key, text in zip(keys, texts, strict=True) if found[key] is None}
     if new:
-        vectors = embed(*ready(path), list(new.values()), max_length)
+        vectors = _once(new, lambda: embed(*ready(path), list(new.values()), max_length))
         for key, vector in zip(new, vectors, strict=True):
             found[key] = vector.copy()  # a view would keep all vectors of this call in memory
     _cache(found)
     return np.stack([found[key] for key in keys])
+
+
+def _once(keys: Iterable[bytes], make: Callable[[], np.ndarray]) -> np.ndarray:
+    """What `make` gives, which processes with one folder ``WORKBENCH_VECTORS`` do but once."""
+    if not (folder := os.environ.get("WORKBENCH_VECTORS")):
+        return make()
+    from filelock import FileLock
+
+    path = Path(folder, f"{hashlib.blake2b(b''.join(keys), digest_size=16).hexdigest()}.npy")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if path.exists():
+            return np.load(path)
+        vectors = make()
+        with suppress(OSError):  # a full disk: the next process does it again
+            np.save(partial := path.with_suffix(".partial.npy"), vectors)
+            partial.rename(path)
+        return vectors
 
 
 def _cache(found: dict[bytes, np.ndarray]) -> None:

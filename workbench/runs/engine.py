@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -65,11 +66,13 @@ class Processes:
             if process.poll() is None:
                 kill(process.pid)
             process.wait()
+        shutil.rmtree(self.out / "vectors", ignore_errors=True)
 
     def _process(self) -> subprocess.Popen:
         process = subprocess.Popen(
             [sys.executable, "-m", "workbench.runs.work"], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(self.at_once),
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=environment(self.at_once, self.out / "vectors"),
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends them all
         )  # fmt: skip
         threading.Thread(target=self._listen, args=(process,), daemon=True).start()
@@ -81,13 +84,13 @@ class Processes:
         self._events.put((process, None))
 
 
-def environment(at_once: int) -> dict[str, str]:
-    """For a process that shares the cores with others, and finds this very package."""
+def environment(at_once: int, vectors: Path) -> dict[str, str]:
+    """For a process that shares cores and vectors with others, and finds this very package."""
     cores = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
     paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
     return os.environ | {
         "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error",
-        "OMP_NUM_THREADS": str(max(1, cores // at_once)),
+        "OMP_NUM_THREADS": str(max(1, cores // at_once)), "WORKBENCH_VECTORS": str(vectors),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }  # fmt: skip
 
@@ -112,7 +115,8 @@ class Cluster:
         self.ray, self.out = ray, out
         # Without an address Ray would join whatever cluster was left running here.
         more = {} if address else {"include_dashboard": False}
-        variables = {k: v for k, v in environment(1).items() if k in VARIABLES}
+        vectors = Path(tempfile.gettempdir(), f"workbench-vectors-{out.name}")  # of each machine
+        variables = {k: v for k, v in environment(1, vectors).items() if k in VARIABLES}
         try:
             ray.init(address or "local", log_to_driver=False, logging_level="ERROR",
                      runtime_env={"env_vars": variables}, **more)  # fmt: skip
@@ -163,7 +167,10 @@ class Cluster:
         self.ray.shutdown()
 
 
-VARIABLES = ("PYTHONPATH", "TOKENIZERS_PARALLELISM", "TRANSFORMERS_VERBOSITY", "WORKBENCH_CACHE")
+VARIABLES = (
+    "PYTHONPATH", "TOKENIZERS_PARALLELISM", "TRANSFORMERS_VERBOSITY", "WORKBENCH_CACHE",
+    "WORKBENCH_VECTORS",
+)  # fmt: skip
 
 
 def _away(group: list[Job], frames: dict) -> tuple[list[dict], bytes]:

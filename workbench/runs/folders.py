@@ -181,9 +181,14 @@ def list_runs(root: str | Path | None = None) -> list[Run]:
 
 
 def scan_runs(root: str | Path | None = None) -> tuple[list[Run], list[str]]:
-    """The runs of `list_runs`, and a sentence for each folder that cannot be read."""
+    """The runs of `list_runs`, and a sentence for each folder that cannot be read.
+
+    `root` may also be a report or a sweep, whose runs lie in its folder ``runs``.
+    """
     found, broken = [], []
-    for path in sorted(root_folder(root).glob("[!.]*/run.json")):
+    place = root_folder(root)
+    place = place / "runs" if (place / "runs").is_dir() else place
+    for path in sorted(place.glob("[!.]*/run.json")):
         try:
             found.append(load(path.parent))
         except UserError as error:

@@ -127,6 +127,7 @@ def jobs(spec: dict) -> list[Job]:
     """
     if "notebook" in spec:
         return _of_notebook(spec)
+    _load.cache_clear()  # a file may have changed since another sweep
     named = [_named(model) for model in _list(spec["models"])]
     shared = _mapping("settings", spec.get("settings"))
     for setting in shared:

@@ -143,7 +143,7 @@ def _facets(run: Run) -> dict[str, str]:
     """The data, the model and the notebook of a run, by which runs are filtered."""
     info = run.info
     return {
-        "data": str((info.get("data") or {}).get("source") or ""),
+        "data": browser_view.data_of(run),
         "model": str((info.get("settings") or {}).get("model") or run.name),
         "notebook": str(info.get("notebook") or ""),
     }

@@ -12,8 +12,8 @@ from workbench.runs.folders import Run
 from workbench.widgets import base, controls, tables
 
 SCORES = {"accuracy": "accuracy", "macro F1": "macro_f1", "loss": "loss", "n": "n"}
-COLUMNS = ["name", "notebook", "accuracy", "other score", "95% interval", "macro F1", "loss", "n",
-           "seconds", "time"]  # fmt: skip
+COLUMNS = ["name", "notebook", "data", "seed", "accuracy", "other score", "95% interval",
+           "macro F1", "loss", "n", "seconds", "time"]  # fmt: skip
 WHOLE = ("n", "seconds")
 TESTS = {
     "a": "first", "b": "second", "accuracy_a": "accuracy of first", "accuracy_b": "of second",
@@ -31,6 +31,7 @@ def listed(found: list[Run]) -> pd.DataFrame:
     """A row a run, by the names of their folders; what a run does not know is missing."""
     rows = [
         {"name": run.name, "notebook": str(run.info.get("notebook") or ""),
+         "data": data_of(run), "seed": "" if run.info.get("seed") is None else run.info["seed"],
          **{name: run.metrics.get(key) for name, key in SCORES.items()},
          "other score": _other_score(run.metrics),
          "95% interval": _interval(run.metrics), "seconds": run.info.get("seconds"),
@@ -41,6 +42,12 @@ def listed(found: list[Run]) -> pd.DataFrame:
     numbers = [*SCORES, "seconds"]
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
     return table.assign(**{name: table[name].round().astype("Int64") for name in WHOLE})
+
+
+def data_of(run: Run) -> str:
+    """What a run was made on: a name, a file without its folders, or two domains of a sweep."""
+    given = (run.info.get("parameters") or {}).get("WHERE")
+    return str(given or (run.info.get("data") or {}).get("source") or "").rpartition("/")[2]
 
 
 def pair(a: Run, b: Run, p_adjusted: float | None = None) -> tuple[str, pd.DataFrame]:
