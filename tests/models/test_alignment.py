@@ -12,7 +12,7 @@ from tests.models.test_adaptation import TARGET
 from tests.models.test_encoder_classifier import LABELS, TEXTS, untimed
 from tests.training.test_resume import interrupt, interrupted_and_resumed  # noqa: F401
 from workbench import models
-from workbench.errors import UserError
+from workbench.errors import DataWarning, UserError
 from workbench.training import alignment, trainer
 
 METHODS = ["dann", "cdan", "deep-coral", "mmd", "mcc"]
@@ -198,9 +198,9 @@ def test_a_target_that_cannot_be_compared_is_told(folder, method):
         with pytest.raises(UserError, match="unlabeled=texts of the target"):
             model.fit(TEXTS, LABELS, unlabeled=nothing)
     for few in (["one"], ["one", " ", ""], ["", "\n"]):
-        with pytest.raises(UserError, match="at least two texts of the target"):
+        with pytest.raises(UserError, match="not blank, and it needs 2"):
             model.fit(TEXTS, LABELS, unlabeled=few)
-    with pytest.warns(UserWarning, match="2 of 4 texts in unlabeled are empty: they are left out"):
+    with pytest.warns(DataWarning, match="2 of 4 texts of the target are blank and are left out"):
         model.fit(TEXTS, LABELS, unlabeled=["a pan", "", "the pan", " "])
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -62,7 +62,7 @@ def test_two_texts_of_a_class_are_enough_and_one_is_refused(name):
         models.build(name).fit(texts, labels)
 
 
-@pytest.mark.parametrize("name", ["minilm", "source-only", "coral", "dapt"])
+@pytest.mark.parametrize("name", ["minilm", *models.names("adaptation")])
 def test_settings_reach_the_estimator(name):
     assert models.build(name, seed=7).get_params()["seed"] == 7
 

@@ -25,11 +25,12 @@ CHEAP = {
     "static": {"strategy": "frozen"},
     **dict.fromkeys(["cnn", "rnn", "lstm", "gru"], NETWORK),
 }  # fmt: skip
-ADAPTED = {
-    "source-only": {"epochs": 1}, "coral": {}, "dapt": {"epochs": 1, "pretraining_epochs": 1},
+ADAPTED = {name: {} for name in models.names("adaptation")} | {
+    "source-only": {"epochs": 1}, "dapt": {"epochs": 1, "pretraining_epochs": 1},
     **{name: {"epochs": 1} for name in ("dann", "cdan", "deep-coral", "mmd", "mcc")},
     "udalm": {"epochs": 1, "pretraining_epochs": 1}, "self-training": {"epochs": 1, "stages": 1},
 }  # fmt: skip
+ON_VECTORS = [name for name in ADAPTED if "vectors" in models.settings_of(name)]
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,7 @@ def test_classes_keep_their_type(model, values):
     assert list(model.classes_) == sorted(values)
 
 
-@pytest.mark.parametrize("name", [*models.names("classical"), "perceptron", "mlp", "coral"])
+@pytest.mark.parametrize("name", [*models.names("classical"), "perceptron", "mlp", *ON_VECTORS])
 def test_a_fit_leaves_the_process_as_it_was(name, folder):
     settings = {"encoder": folder} if name in ADAPTED else CHEAP.get(name, {})
     model = models.build(name, **settings)
@@ -179,7 +180,7 @@ def test_validation_texts_are_checked_as_well(name, folder):
     assert not hasattr(model, "classes_")
 
 
-@pytest.mark.parametrize("name", ["coral", "dapt"])
+@pytest.mark.parametrize("name", [*ON_VECTORS, "dapt"])
 @pytest.mark.parametrize("wrong", ["text", None, [], ["good", None], pd.DataFrame({"a": [1]})])
 def test_unlabelled_texts_are_checked_as_well(name, wrong, folder):
     model = models.build(name, encoder=folder, **ADAPTED[name])

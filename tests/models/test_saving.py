@@ -17,6 +17,7 @@ from workbench.models.encoder_classifier import STRATEGIES
 
 UNLABELED = [text.replace("the", "my") for text in TEXTS]
 LIGHT = ["majority", "naive-bayes", "svm", "random-forest", "logistic", "perceptron", "mlp"]
+ON_VECTORS = [n for n in models.names("adaptation") if "vectors" in models.settings_of(n)]
 FEW = {"epochs": 1, "batch_size": 16, "max_length": 16}
 
 
@@ -64,12 +65,19 @@ def test_every_strategy_of_an_encoder(strategy, checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["full", "frozen"])
-@pytest.mark.parametrize("method", ["source-only", "coral", "dapt"])
+@pytest.mark.parametrize("method", ["source-only", "dapt"])
 def test_adaptation(method, strategy, checkpoint, tmp_path):
-    settings = {"max_length": 16} if method == "coral" else {**FEW, "strategy": strategy}
+    settings = {**FEW, "strategy": strategy}
     if method == "dapt":
         settings["pretraining_epochs"] = 1
     model = models.build(method, encoder=str(checkpoint("bert")), **settings)
+    saved(model.fit(TEXTS, LABELS, unlabeled=UNLABELED), tmp_path)
+
+
+@pytest.mark.parametrize("vectors", ["tfidf", "static", "frozen"])
+@pytest.mark.parametrize("method", ON_VECTORS)
+def test_adaptation_on_vectors(method, vectors, checkpoint, tmp_path):
+    model = models.build(method, encoder=str(checkpoint("bert")), vectors=vectors, max_length=16)
     saved(model.fit(TEXTS, LABELS, unlabeled=UNLABELED), tmp_path)
 
 
@@ -158,7 +166,7 @@ def test_what_is_trusted_is_what_models_hold(tmp_path, checkpoint):
     built += [
         models.build(name, encoder=encoder, **settings).fit(TEXTS, LABELS, unlabeled=UNLABELED)
         for name in models.names("adaptation")
-        for settings in [{} if name == "coral" else few]
+        for settings in [{} if name in ON_VECTORS else few]
     ]
     tags = [["B-A", *["O"] * (len(text.split()) - 1)] for text in TEXTS]
     built += [

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.widgets.helpers import controls, said
-from workbench import data
+from workbench import data, models
 from workbench.data import sources
 from workbench.errors import UserError
 from workbench.widgets import data_view
@@ -276,6 +276,7 @@ def shown_for(path, rows, header="text,label\n", **choice) -> str:
     return data_view.report(picker)
 
 
+OF_ENGLISH = [name for name, entry in models.CATALOGUE.items() if entry.languages == "English"]
 ENGLISH = [(f"this is what I have said of the film {i}", "ab"[i % 2]) for i in range(40)]
 
 
@@ -287,7 +288,7 @@ ENGLISH = [(f"this is what I have said of the film {i}", "ab"[i % 2]) for i in r
         ([(f"{t} {i}", "ab"[i % 25 == 0]) for i, (t, _) in enumerate(ENGLISH * 5)],
          "96.0% of the rows are of the class &#x27;a&#x27;"),
         ([(f"Очень хороший фильм {i}", y) for i, (_, y) in enumerate(ENGLISH)],
-         "100% of the texts are not English: mlp, static, minilm, source-only, coral, dapt are"),
+         f"100% of the texts are not English: {', '.join(OF_ENGLISH)} are"),
         ([(f"der Film hat mir ganz gut gefallen {i}", y) for i, (_, y) in enumerate(ENGLISH)],
          "few common English words"),
     ],

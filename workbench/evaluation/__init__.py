@@ -4,7 +4,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["explain", "plots"],
+    submodules=["explain", "gap", "plots", "selection"],
     submod_attrs={
         "comparison": ["compare", "mcnemar", "p_text"],
         "corrections": ["holm", "max_t"],

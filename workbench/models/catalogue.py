@@ -234,10 +234,16 @@ CATALOGUE: dict[str, Entry] = {
     "source-only": Entry(
         "adaptation", "fine-tuned on the source, not adapted", adaptation.SourceOnly, **_MINILM
     ),
-    "coral": Entry(
-        "adaptation", "frozen vectors, covariances aligned", adaptation.Coral,
-        **_MINILM,
-    ),
+    **{name: Entry("adaptation", f"frozen vectors: {about}", make, **_MINILM)
+       for name, make, about in (
+        ("feature-selection", adaptation.FeatureSelection, "without what tells the domains apart"),
+        ("pca", adaptation.PrincipalComponents, "the directions in which both domains vary"),
+        ("lda", adaptation.LinearDiscriminant, "Fisher's discriminant around the target's mean"),
+        ("coral", adaptation.Coral, "covariances aligned"),
+        ("subspace-alignment", adaptation.SubspaceAlignment, "principal directions aligned"),
+        ("optimal-transport", adaptation.OptimalTransport, "carried to the target at least cost"),
+        ("importance-weighting", adaptation.ImportanceWeighting, "texts like the target's count"),
+    )},
     "dapt": Entry(
         "adaptation", "masked-LM pretraining on target text, then fine-tuning",
         adaptation.ContinuedPretraining, **_MINILM,

@@ -55,7 +55,9 @@ RANGES = {
     "hidden": _COUNT, "min_count": _COUNT, "trees": _COUNT, "C": _POSITIVE, "alpha": Range(),
     "regularization": _SHARE, "sentences": _COUNT, "redundancy": _SHARE, "layers": _COUNT,
     "vocabulary": _COUNT, "beams": _COUNT, "length_penalty": Range(),
-    "max_new_tokens": Range(1, 1024, whole=True), "weight": Range(), "temperature": _POSITIVE,
+    "max_new_tokens": Range(1, 1024, whole=True), "components": _COUNT, "power": _SHARE,
+    "keep": Range(0, 1, above=True), "drop": Range(0, 0.99),
+    "weight": Range(), "temperature": _POSITIVE,
     "head_epochs": Range(0, 10_000, above=True), "share": _SHARE, "stages": _COUNT,
 }  # fmt: skip
 

@@ -175,22 +175,22 @@ def naive_bayes(alpha: float = 0.5):
 
 
 def svm(C: float = 1.0, seed: int = 0):
-    return _pipeline(_tfidf(), _calibrated(LinearSVC(C=C, random_state=seed)))
+    return _pipeline(tfidf(), _calibrated(LinearSVC(C=C, random_state=seed)))
 
 
 def random_forest(trees: int = 200, seed: int = 0):
     forest = RandomForestClassifier(trees, random_state=seed, n_jobs=-1)
-    return _pipeline(_tfidf(ngrams=1), forest)
+    return _pipeline(tfidf(ngrams=1), forest)
 
 
 def logistic(C: float = 10.0, seed: int = 0):
     rule = linear_model.LogisticRegression(C=C, max_iter=1000, random_state=seed)
-    return _pipeline(_tfidf(), rule)
+    return _pipeline(tfidf(), rule)
 
 
 def perceptron(epochs: int = 20, seed: int = 0):
     rule = Perceptron(max_iter=epochs, tol=None, random_state=seed)
-    return _pipeline(_tfidf(), _calibrated(rule))
+    return _pipeline(tfidf(), _calibrated(rule))
 
 
 def mlp(hidden: int = 64, epochs: int = 100, learning_rate: float = 1e-3, seed: int = 0):
@@ -205,7 +205,7 @@ def _pipeline(*steps) -> TextPipeline:
     return TextPipeline(pipeline.make_pipeline(*steps).steps)
 
 
-def _tfidf(ngrams: int = 2) -> TfidfVectorizer:
+def tfidf(ngrams: int = 2) -> TfidfVectorizer:
     return TfidfVectorizer(ngram_range=(1, ngrams), sublinear_tf=True, **_TOKENS)
 
 

@@ -7,8 +7,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "alignment": ["CDAN", "DANN", "MCC", "MMD", "DeepCORAL"],
         "base": ["SourceOnly"],
-        "features": ["Coral"],
+        "features": [
+            "Coral", "FeatureSelection", "ImportanceWeighting", "LinearDiscriminant",
+            "OptimalTransport", "PrincipalComponents", "SubspaceAlignment",
+        ],
         "pretraining": ["UDALM", "ContinuedPretraining"],
         "self_training": ["SelfTraining"],
     },
-)
+)  # fmt: skip

@@ -1,9 +1,8 @@
 """What every adaptation has to beat, and the target's text that each of them needs."""
 
-import warnings
 from collections.abc import Sequence
 
-from workbench.errors import UserError
+from workbench.errors import UserError, warn
 from workbench.models import checks, encoder_classifier
 
 
@@ -27,32 +26,27 @@ class Adapted(encoder_classifier.TextClassifier):
         ------
         UserError : there is no text of the target, or as `TextClassifier` raises it.
         """
-        self._unlabeled = require(unlabeled, self._method)
+        self._unlabeled = require(unlabeled, self._method, 2)
         try:
             return super().fit(texts, labels, validation)
         finally:
             del self._unlabeled
 
 
-def require(unlabeled: Sequence[str], method: str) -> list[str]:
-    """The texts of the target that hold anything; a warning says how many do not.
+def require(unlabeled: Sequence[str], method: str, least: int = 1) -> list[str]:
+    """The texts of the target without blank ones, of which a `DataWarning` gives the number.
 
     Raises
     ------
-    UserError : there are none, or one, which is no domain.
+    UserError : fewer than `least` different ones are left.
     """
-    rows = checks.check_texts(() if unlabeled is None else unlabeled, "unlabeled")
-    if not rows:
+    given = checks.check_texts(() if unlabeled is None else unlabeled, "unlabeled")
+    rows = [text for text in given if text.strip()]
+    if len(set(rows)) < least:
         raise UserError(
-            f"'{method}' adapts to a target: fit it with unlabeled=texts of the target."
+            f"'{method}' adapts to a target: fit it with unlabeled=texts of the target; here are "
+            f"{len(set(rows))} different ones that are not blank, and it needs {least}."
         )
-    found = [row for row in rows if row.strip()]
-    if len(found) < 2:
-        raise UserError(
-            f"'{method}' needs at least two texts of the target; unlabeled has {len(found)}."
-        )
-    if empty := len(rows) - len(found):
-        warnings.warn(
-            f"{empty} of {len(rows)} texts in unlabeled are empty: they are left out.", stacklevel=2
-        )
-    return found
+    if blank := len(given) - len(rows):
+        warn(f"{blank} of {len(given)} texts of the target are blank and are left out.")
+    return rows
