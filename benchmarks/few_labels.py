@@ -4,16 +4,15 @@
     python -m benchmarks.few_labels --table
 
 A run is a row of `results/few_labels.jsonl`: trained on a draw of the training texts, each class in
-its share, and scored on all test texts. What is there already is not run again. Choices are made by
-``dev``, the accuracy on texts that are neither trained nor tested on.
+its share, and scored on all test texts. Each method is a sweep, kept in `sweeps/few_labels`: what is
+there is not run again, and its rows take the place of those of before. Choices are made by ``dev``, the
+accuracy on texts that are neither trained nor tested on.
 """
 
 import argparse
 import json
-import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
-from multiprocessing import get_context
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ import pandas as pd
 from benchmarks import cases
 
 RESULTS = Path(__file__).parent / "results" / "few_labels.jsonl"
+SWEEPS = Path("sweeps") / "few_labels"
 LABELS, DRAWS = (16, 64, 256, 1000), 5
 SETS = {"sst2": "minilm", "trec": "minilm", "books": "minilm", "reviews": "minilm",
         "zh_shopping": "multilingual"}  # fmt: skip
@@ -60,63 +60,40 @@ def _read(path: Path) -> pd.DataFrame:
     return table.drop_duplicates("text")
 
 
-def run(name: str, method: str, labels: int, draw: int) -> dict:
-    """One row: trained on `labels` texts, or on all where there are no more."""
-    from workbench import evaluate, models
+def collect(name: str, method: str, labels: list[int], draws: int, jobs: int) -> list[dict]:
+    """The rows of a method on a set: a sweep over labels and draws, which goes on where it was."""
+    from workbench import runs
     from workbench.models import encoders
-    from workbench.training import devices
 
-    train, dev, test = splits(name)
-    shares = train["label"].value_counts(normalize=True)
-    parts = [
-        rows.sample(min(len(rows), max(1, round(labels * shares[label]))), random_state=draw)
-        for label, rows in train.groupby("label")
-    ]
-    some = pd.concat(parts).sample(frac=1, random_state=draw)
+    place = SWEEPS / name
+    place.mkdir(parents=True, exist_ok=True)
+    for split, table in zip(("train", "dev", "test"), splits(name), strict=True):
+        table[["text", "label"]].to_csv(place / f"{split}.csv", index=False)
     settings = dict(METHODS[method])
     model = settings.pop("model", SETS[name])
     if model in encoders.NAMES:
-        settings |= {"max_length": 256 if name == "books" else 128, "seed": draw}
+        settings["max_length"] = 256 if name == "books" else 128
     if model == "static":
         settings["encoder"] = SETS[name]
-    started = time.perf_counter()
-    fitted = models.build(model, **settings).fit(list(some["text"]), list(some["label"]))
-    seconds = time.perf_counter() - started
-    found = evaluate.evaluate(fitted, test).metrics
-    return {
-        "set": name, "method": method, "labels": labels, "draw": draw, "texts": len(some),
-        "accuracy": found["accuracy"], "macro_f1": found["macro_f1"], "tested": len(test),
-        "dev": fitted.score(list(dev["text"]), list(dev["label"])),
-        "seconds": round(seconds, 2), "device": devices.device(),
-    }  # fmt: skip
-
-
-def collect(jobs: list[tuple], out: Path, processes: int, limit: float) -> None:
-    """Run what is missing, several at a time, and write each row when it is done."""
-    started = time.monotonic()
-    done = {tuple(row[key] for key in ("set", "method", "labels", "draw")) for row in read(out)}
-    missing = [job for job in jobs if job not in done]
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
-    futures = {pool.submit(run, *job): job for job in missing}
-    for number, future in enumerate(as_completed(futures), 1):
-        try:
-            row = future.result()
-        except Exception as error:
-            print(*futures[future], f"{type(error).__name__}: {error}", flush=True)
-            continue
-        with out.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(
-            f"{number} of {len(missing)}:", *futures[future], round(row["accuracy"], 3), flush=True
-        )
-        if time.monotonic() - started > limit:
-            break
-    pool.shutdown(cancel_futures=True)
+    spec = {"models": [{model: settings}], "data": str(place), "limit": labels,
+            "seed": list(range(draws))}  # fmt: skip
+    return [
+        {"set": name, "method": method, "labels": run.info["parameters"]["LIMIT"],
+         "draw": run.info["seed"], "texts": run.info["data"]["rows"]["train"],
+         "accuracy": run.metrics["accuracy"], "macro_f1": run.metrics["macro_f1"],
+         "tested": run.metrics["n"], "dev": run.metrics["validation_accuracy"],
+         "seconds": run.info["seconds"], "device": run.info["device"]}
+        for run in runs.sweep(spec, SWEEPS / f"{name}-runs", jobs=jobs)
+    ]  # fmt: skip
 
 
 def read(path: Path) -> list[dict]:
     """The rows that were written."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _key(row: dict) -> tuple:
+    return tuple(row[name] for name in ("set", "method", "labels", "draw"))
 
 
 def table(rows: list[dict]) -> str:
@@ -171,15 +148,14 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--labels", nargs="+", type=int, default=LABELS)
     parser.add_argument("--draws", type=int, default=DRAWS)
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--limit", type=float, default=float("inf"), help="seconds")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="write the table of what is there")
     given = parser.parse_args()
-    if not given.table:
-        jobs = [(name, method, labels, draw) for draw in range(given.draws) for name in given.sets
-                for labels in given.labels for method in given.methods]  # fmt: skip
-        collect(jobs, given.out, given.processes, given.limit)
+    for name, method in product(given.sets, given.methods) if not given.table else ():
+        new = collect(name, method, given.labels, given.draws, given.jobs)
+        rows = {_key(row): row for row in read(given.out) + new}
+        given.out.write_text("".join(json.dumps(row) + "\n" for row in rows.values()))
     given.out.with_suffix(".md").write_text(table(read(given.out)))
 
 

@@ -1,16 +1,19 @@
 """What a sweep costs beside its runs, what kills cost, and how long a thousand runs take to read.
 
-    python -m benchmarks.sweeps            everything, a quarter of an hour on two cores
+    python -m benchmarks.sweeps                everything, half an hour on two cores
+    python -m benchmarks.sweeps --only kills   a part
 
 The 60 runs are four models on three data sets with five seeds each. They are done undisturbed, then
 by calls that are killed (SIGKILL) at random moments and repeated, on every engine; the results must
 be the same, and no run may be done twice.
 """
 
+import argparse
+import contextlib
 import json
 import os
 import random
-import shutil
+import resource
 import signal
 import subprocess
 import sys
@@ -26,6 +29,7 @@ GRID = {"models": ["majority", "naive-bayes", "logistic", "perceptron"],
         "data": ["reviews", "reviews-zh", "reviews-en-zh"], "seed": [0, 1, 2, 3, 4]}  # fmt: skip
 THOUSAND = {"models": "majority", "data": "reviews", "seed": list(range(1000))}
 KILLS = 10
+ENGINES = {"processes": (), "jobs": ("--jobs", "2"), "ray": ("--ray",)}
 CLUSTER = """
 import threading, time
 from pathlib import Path
@@ -73,13 +77,17 @@ def quiet(words: list[str]) -> None:
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def killed(out: str, kills: int, longest: float, *more: str) -> dict:
-    """Start, kill after a random while, start again; then once to the end."""
+def killed(out: str, kills: int, *more: str) -> dict:
+    """Start, kill when some runs more are done, start again; then once to the end."""
     draw, seen, happened = random.Random(0), {}, []
-    for _ in range(kills):
+    for left in range(kills, 0, -1):
         started = subprocess.Popen(command("grid", out, *more), stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)  # fmt: skip
-        time.sleep(draw.uniform(0.3, 1) * longest)
+        most = (59 - len(seen)) // left
+        wanted = len(seen) + draw.randint(min(1, most), most)
+        while started.poll() is None and len(folders(out)) < wanted:
+            time.sleep(0.02)
+        time.sleep(draw.uniform(0, 0.5))
         started.send_signal(signal.SIGKILL)
         started.wait()
         now = scores(out)
@@ -89,6 +97,10 @@ def killed(out: str, kills: int, longest: float, *more: str) -> dict:
     quiet(command("grid", out, *more))
     return {"done after each kill": happened, "runs": len(scores(out)),
             "partial": len(list(Path(out, "runs").glob(".*")))}  # fmt: skip
+
+
+def folders(out: str) -> list[Path]:
+    return list(Path(out, "runs").glob("[!.]*"))
 
 
 def without_time(found: dict) -> dict:
@@ -108,65 +120,71 @@ def in_sequence() -> float:
     return round(time.perf_counter() - started, 2)
 
 
-def measure() -> dict:
-    """Everything, in an empty folder."""
-    from workbench import evaluation, runs
-    from workbench.runs import report
-
-    Path("grid.yaml").write_text(yaml.safe_dump(GRID))
-    Path("thousand.yaml").write_text(yaml.safe_dump(THOUSAND))
+def times() -> dict:
+    """The 60 runs by themselves and on each engine, and a second call that finds all of them."""
     found = {"sum of 60 runs": in_sequence()}
-    for name, more in {"processes": (), "jobs": ("--jobs", "2"), "ray": ("--ray",)}.items():
-        found[name] = {
-            "seconds": timed(lambda name=name, more=more: quiet(command("grid", name, *more)))
-        }
-        found[name]["again"] = timed(
-            lambda name=name, more=more: quiet(command("grid", name, *more))
-        )
-        print(name, found[name], flush=True)
     expected = without_time(scores("sequence"))
-    for name in ("processes", "jobs", "ray"):
+    for name, more in ENGINES.items():
+        again = command("grid", name, *more)
+        found[name] = {"seconds": timed(lambda again=again: quiet(again))}
+        found[name] |= {"again": timed(lambda again=again: quiet(again))}
         found[name]["same"] = without_time(scores(name)) == expected
-    for name, more, longest in (("jobs", ("--jobs", "2"), 12), ("ray", ("--ray",), 30)):
-        found[f"{name}, killed"] = killed(f"{name}-killed", KILLS, longest, *more)
-        found[f"{name}, killed"]["same"] = without_time(scores(f"{name}-killed")) == expected
-        print(name, "killed", found[f"{name}, killed"], flush=True)
-    done = subprocess.run(
-        [sys.executable, "-c", CLUSTER], check=True, capture_output=True, text=True
-    )
-    seconds = next(line for line in done.stdout.splitlines() if line.startswith("seconds"))
-    found["three nodes, one killed"] = {
-        "seconds": round(float(seconds.split()[1]), 1),
-        "same": without_time(scores("cluster")) == expected,
-    }
-    quiet(command("thousand", "thousand"))
-    listed = []
-    found["1000 runs"] = {
-        "list": timed(lambda: listed.extend(runs.list_runs("thousand/runs"))),
-        "compare": timed(lambda: evaluation.over_seeds(listed)),
-        "report": timed(lambda: report.write_sweep("thousand", listed, {})),
-        "again": timed(lambda: quiet(command("thousand", "thousand"))),
-        "MB on the disk": round(
-            sum(f.stat().st_blocks * 512 for f in Path("thousand").rglob("*")) / 1e6, 1
-        ),
-        "files": sum(1 for f in Path("thousand").rglob("*") if f.is_file()),
-    }
     return found
 
 
+def kills() -> dict:
+    """Calls that are killed, and a cluster of three nodes that loses one."""
+    in_sequence()
+    expected, found = without_time(scores("sequence")), {}
+    for name in ("jobs", "ray"):
+        found[name] = killed(name, KILLS, *ENGINES[name])
+        found[name]["same"] = without_time(scores(name)) == expected
+        print(name, found[name], flush=True)
+    done = subprocess.run([sys.executable, "-c", CLUSTER], capture_output=True, text=True)
+    assert not done.returncode, done.stderr[-2000:]
+    found["three nodes, one lost"] = {"runs": len(scores("cluster")),
+                                      "same": without_time(scores("cluster")) == expected}  # fmt: skip
+    return found
+
+
+def thousand() -> dict:
+    """A thousand runs of `majority`: made, read, compared, reported; and what they take."""
+    from workbench import evaluation, runs
+    from workbench.runs import report
+
+    made = timed(lambda: quiet(command("thousand", "thousand")))
+    listed = []
+    found = {
+        "made": made,
+        "listed": timed(lambda: listed.extend(runs.list_runs("thousand"))),
+        "compared": timed(lambda: evaluation.over_seeds(listed)),
+        "reported": timed(lambda: report.write_sweep("thousand", listed, {})),
+        "again": timed(lambda: quiet(command("thousand", "thousand"))),
+    }
+    files = [path for path in Path("thousand").rglob("*") if path.is_file()]
+    size = sum(path.stat().st_blocks * 512 for path in files)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return found | {"files": len(files), "MB on the disk": round(size / 1e6, 1),
+                    "peak MB": round(peak / 1e3)}  # fmt: skip
+
+
+PARTS = {"times": times, "kills": kills, "thousand": thousand}
+
+
 def main() -> None:
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])
-    )
-    folder, here = tempfile.mkdtemp(), Path.cwd()
-    os.chdir(folder)
-    try:
-        found = measure()
-    finally:
-        os.chdir(here)
-        shutil.rmtree(folder)
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    print(RESULTS.read_text())
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sweeps")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    given = parser.parse_args()
+    root = str(Path(__file__).parents[1])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for part in given.only:
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            Path("grid.yaml").write_text(yaml.safe_dump(GRID))
+            Path("thousand.yaml").write_text(yaml.safe_dump(THOUSAND))
+            found[part] = PARTS[part]()
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        print(part, json.dumps(found[part], indent=1), flush=True)
 
 
 if __name__ == "__main__":

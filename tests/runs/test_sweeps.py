@@ -308,7 +308,7 @@ def test_the_command_reports_and_a_plan_runs_nothing(files, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == str(files / "sweeps" / "s" / "index.html")
     page = Path(printed[-1]).read_text(encoding="utf-8")
-    assert "8 runs on 2 data sets. The highest mean accuracy has naive-bayes: 1.000" in page
+    assert "8 runs on 2 data sets. naive-bayes has the highest mean accuracy, 1.000." in page
     assert "http" not in page.split("<script>")[0]
     assert cli.main(["compare", "sweeps/s"]) == 0
     assert "Holm" in capsys.readouterr().out

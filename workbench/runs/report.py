@@ -87,6 +87,7 @@ def write_sweep(out: str | Path, found: list, failed: dict[str, str]) -> Path:
     """
     from workbench.evaluation import plots, seeds
 
+    plots.use()
     scores, tests = seeds.over_seeds(found)
     page = _render(
         "sweep.html.j2", title=f"Sweep {Path(out).name}", verdict=_verdict(scores, tests),
@@ -103,7 +104,7 @@ def _verdict(scores, tests) -> str:
     means = scores.groupby("model", sort=False)["accuracy"].mean().sort_values(ascending=False)
     runs, data = int(scores["seeds"].sum()), scores["data"].nunique()
     best = f"{runs} runs on {data} data set{'s' * (data > 1)}. "
-    best += f"The highest mean accuracy has {means.index[0]}: {means.iloc[0]:.3f}."
+    best += f"{means.index[0]} has the highest mean accuracy, {means.iloc[0]:.3f}."
     level = tests.query("a == @means.index[0] and p_adjusted >= 0.05")["b"]
     others = f" Not told apart from it: {'; '.join(level)}." if len(level) else ""
     return best + others
