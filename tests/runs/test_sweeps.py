@@ -281,6 +281,14 @@ def test_settings_are_searched_by_validation_and_the_test_is_scored_once(files, 
     assert len(runs.list_runs("out/trials")) == 4
 
 
+def test_a_search_without_a_shared_disk_is_refused(files):
+    job = plan.jobs(plan.read({"models": "cnn", "data": "a.csv",
+                               "settings": {"epochs": {"low": 1, "high": 2}}}))[0]  # fmt: skip
+    draw = plan.Job(**{**vars(job), "trial": 0})
+    answers = work.perform([draw], plan.load(job.data), files / "out", files / "elsewhere")
+    assert "on a disk that all machines share" in answers[0]["error"]
+
+
 def test_a_notebook_is_swept_over_its_parameters(files, here):
     book = write(files / "09_own.ipynb", "from workbench import runs\nruns.save('m', metrics={})")
     bad = write(files / "10_bad.ipynb", "1 / 0")

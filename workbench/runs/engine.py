@@ -144,7 +144,7 @@ class Cluster:
             num_gpus=1 if heavy and total.get("GPU") else 0,
             memory=int(min(memory * MIB, SPARE * largest["memory"])),
         )  # fmt: skip
-        self._groups[task.remote(group, self._tables[source])] = group
+        self._groups[task.remote(group, self._tables[source], self.out)] = group
 
     def ended(self, seconds: float) -> list[dict]:
         """As of `Processes`; the folders that came back are written here."""
@@ -173,8 +173,8 @@ VARIABLES = (
 )  # fmt: skip
 
 
-def _away(group: list[Job], frames: dict) -> tuple[list[dict], bytes]:
+def _away(group: list[Job], frames: dict, home: Path) -> tuple[list[dict], bytes]:
     """`work.perform` in a folder that is packed and sent back."""
     with tempfile.TemporaryDirectory() as folder:
-        answers = work.perform(group, frames, Path(folder))
+        answers = work.perform(group, frames, Path(folder), home)
         return answers, work.pack(Path(folder))

@@ -35,12 +35,15 @@ def _study(job: Job) -> str:
     return f"{job.name} on {job.where}"
 
 
-def draw(job: Job, rows: tuple, out: Path) -> None:
+def draw(job: Job, rows: tuple, out: Path, home: Path) -> None:
     """One draw: ask, train with an eye on the validation loss, tell, and write a run folder.
 
     A draw whose validation loss lies above the median of those before, at the same evaluation, is
-    stopped early (Golovin et al. 2017), and counts with the weights of its lowest loss.
+    stopped early (Golovin et al. 2017), and counts with the weights of its lowest loss. What was
+    drawn before stands in the sweep's folder `home`.
     """
+    if not home.is_dir():
+        raise UserError(f"A search needs '{home}' on a disk that all machines share.")
     try:
         import optuna
         from optuna.storages.journal import JournalFileBackend, JournalStorage
@@ -50,7 +53,7 @@ def draw(job: Job, rows: tuple, out: Path) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         study_name=_study(job), load_if_exists=True,
-        storage=JournalStorage(JournalFileBackend(str(out / "search.log"))),
+        storage=JournalStorage(JournalFileBackend(str(home / "search.log"))),
         sampler=optuna.samplers.TPESampler(seed=job.trial),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
     )  # fmt: skip

@@ -18,12 +18,13 @@ from workbench.runs import execution, files, jobs, plan, report, search
 from workbench.runs.plan import Job
 
 
-def perform(group: list[Job], frames: dict, out: Path) -> list[dict]:
+def perform(group: list[Job], frames: dict, out: Path, home: Path | None = None) -> list[dict]:
     """Do jobs that share their training; each gives its key, seconds and, if it failed, an error.
 
     Parameters
     ----------
     frames : what `plan.load` gives for their data; of a notebook nothing.
+    out, home : where the run folders go, and the sweep's own folder where that is another.
     """
     fitted, done = None, []
     for job in group:
@@ -32,7 +33,7 @@ def perform(group: list[Job], frames: dict, out: Path) -> list[dict]:
             if job.notebook:
                 _execute(job, out)
             elif job.trial is not None:
-                search.draw(job, plan.select(frames, job.pair), out)
+                search.draw(job, plan.select(frames, job.pair), out, home or out)
             else:
                 rows = plan.select(frames, job.pair)
                 fitted = fitted or jobs.train(job, rows)
