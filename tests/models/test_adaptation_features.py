@@ -116,6 +116,16 @@ def test_features_are_scored_by_their_share_of_the_variance():
     assert features._between(sparse.csr_matrix(vectors), groups) == pytest.approx(expected)
 
 
+def test_selection_keeps_what_the_domains_share_and_the_classes_do_not():
+    source, target = SOURCE * [1, 1, 1, 0, 1], draw(seed=1) + 9 * np.eye(5)[2]
+    moved, _ = models.build("feature-selection")._adapted(source, CODES, target)
+    assert np.array_equal(moved, source * [1, 1, 0, 1, 1]), "the third tells the domains apart"
+    moved, _ = models.build("feature-selection", keep=0.2)._adapted(source, CODES, target)
+    assert moved.any(axis=0).tolist() == [True, *[False] * 4], "the first tells the classes apart"
+    moved, _ = models.build("feature-selection", limit=0.0)._adapted(source, CODES, target)
+    assert moved.any(axis=0).sum() == 1, "one is always left"
+
+
 def test_principal_components_are_those_of_both_domains():
     moved, target = adapted("pca", components=2)
     both = np.vstack([SOURCE - SOURCE.mean(0), TARGET - TARGET.mean(0)])
@@ -177,7 +187,7 @@ def test_a_word_that_misleads_is_left_out():
     texts, labels = domain(FILM, lambda y: "" if y else "long", 0)
     unlabeled, _ = domain(KITCHEN, lambda y: "long", 1)
     test, truth = domain(KITCHEN, lambda y: "long", 2)
-    model = models.build("feature-selection", vectors="tfidf", drop=0.05)
+    model = models.build("feature-selection", vectors="tfidf")
     model.fit(texts, labels, unlabeled=unlabeled)
     assert models.build("logistic").fit(texts, labels).score(test, truth) < 0.8
     assert model.score(test, truth) > 0.95

@@ -56,7 +56,7 @@ RANGES = {
     "regularization": _SHARE, "sentences": _COUNT, "redundancy": _SHARE, "layers": _COUNT,
     "vocabulary": _COUNT, "beams": _COUNT, "length_penalty": Range(),
     "max_new_tokens": Range(1, 1024, whole=True), "components": _COUNT, "power": _SHARE,
-    "keep": Range(0, 1, above=True), "drop": Range(0, 0.99),
+    "keep": Range(0, 1, above=True), "limit": _SHARE,
     "weight": Range(), "temperature": _POSITIVE,
     "head_epochs": Range(0, 10_000, above=True), "share": _SHARE, "stages": _COUNT,
 }  # fmt: skip
