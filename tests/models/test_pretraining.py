@@ -6,6 +6,7 @@ import torch
 import transformers
 from sklearn.base import clone
 
+from tests.models import families
 from tests.models.test_adaptation import TARGET
 from tests.models.test_encoder_classifier import LABELS, TEXTS, untimed
 from tests.training.test_resume import interrupt, interrupted_and_resumed  # noqa: F401
@@ -92,6 +93,14 @@ def test_both_losses_go_through_one_encoder(folder, steps):
     again = clone(model).fit(TEXTS, LABELS, unlabeled=TARGET)
     assert untimed(again.history_) == untimed(model.history_)
     assert np.array_equal(again.predict_proba(TARGET), model.predict_proba(TARGET))
+
+
+@pytest.mark.parametrize("family", ["roberta", "distilbert", "deberta-v2", "albert"])
+def test_other_families(family, tmp_path):
+    model = models.build("udalm", encoder=families.make(family, tmp_path), **SHORT)
+    model.fit(TEXTS, LABELS, unlabeled=TARGET)
+    assert all(model.history_.column(f"{stage}loss")[1] for stage in ("head_", "mlm_", ""))
+    assert np.isfinite(model.predict_proba(TARGET)).all()
 
 
 def test_the_mixed_loss_is_the_sum_of_its_parts(folder):

@@ -23,7 +23,7 @@ class Aligned(nn.Module):
     Parameters
     ----------
     model : a sequence classifier of `transformers`, or one with adapters.
-    penalty : called with the size of what the head reads and the number of classes; gives a module
+    penalty : called with the size of what the head reads and the number of classes; gives what goes
         from features, float32, shape (texts, size), with a standard deviation of 1 over all,
         logits, which texts are of the target, and the share of the training that is done, to a
         number.
@@ -35,7 +35,7 @@ class Aligned(nn.Module):
 
     accepts_loss_kwargs = False  # else `Trainer` hands the number of labels on to the encoder
 
-    def __init__(self, model, penalty: Callable[[int, int], nn.Module]) -> None:
+    def __init__(self, model, penalty: Callable[[int, int], Callable]) -> None:
         super().__init__()
         self.model, self.progress, classes = model, 0.0, model.config.num_labels
         linear = [m for m in model.modules()
@@ -52,8 +52,7 @@ class Aligned(nn.Module):
         output, features = self._run(inputs)
         features = features.float()
         if features.ndim > 2:  # a decoder scores all positions, and its last token counts
-            real = inputs["attention_mask"]
-            last = (real * torch.arange(real.shape[1], device=real.device)).argmax(1)
+            last = inputs["attention_mask"].cumsum(1).argmax(1)
             features = features[torch.arange(len(last), device=last.device), last]
         # Otherwise a weight would mean another thing for each encoder (MiniLM's deviate by 0.04),
         # and features would shrink to lower the penalty.
@@ -104,28 +103,6 @@ def with_penalty(loss: Callable, weight: float = 1.0) -> Callable:
         return weight * loss(outputs, labels, num_items_in_batch) + outputs["penalty"] * share
 
     return both
-
-
-class Penalty(nn.Module):
-    """`weight` times a function of the features of source and target."""
-
-    def __init__(self, compare: Callable, weight: float) -> None:
-        super().__init__()
-        self._compare, self._weight = compare, weight
-
-    def forward(self, features, logits, target, progress):
-        return self._weight * self._compare(features[~target], features[target])
-
-
-class Confusion(nn.Module):
-    """`weight` times `class_confusion` of the target."""
-
-    def __init__(self, temperature: float, weight: float) -> None:
-        super().__init__()
-        self._temperature, self._weight = temperature, weight
-
-    def forward(self, features, logits, target, progress):
-        return self._weight * class_confusion(logits[target], self._temperature)
 
 
 class Adversary(nn.Module):

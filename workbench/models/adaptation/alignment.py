@@ -1,6 +1,9 @@
 """Adaptation while fine-tuning: what the head reads is made alike for source and target."""
 
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 
 from workbench.models.adaptation import base
 from workbench.training.batches import BothDomains, Encoded
@@ -31,9 +34,13 @@ class AlignedClassifier(base.Adapted):
     def _objective(self, model, loss) -> tuple:
         from workbench.training import alignment
 
-        aligned = alignment.Aligned(model, self._penalty)
+        aligned = alignment.Aligned(model, partial(self._penalty, alignment))
         callbacks = [alignment.Progress(aligned)]
         return aligned, alignment.with_penalty(loss), {"trainer_callbacks": callbacks}
+
+    @abstractmethod
+    def _penalty(self, alignment, size: int, classes: int) -> Callable:
+        """As `Aligned` takes it, after the module `alignment`, which loads torch."""
 
 
 class DANN(AlignedClassifier):
@@ -46,9 +53,7 @@ class DANN(AlignedClassifier):
 
     _method = "dann"
 
-    def _penalty(self, size: int, classes: int):
-        from workbench.training import alignment
-
+    def _penalty(self, alignment, size: int, classes: int) -> Callable:
         return alignment.Adversary(size, classes, self.weight, conditional=False)
 
 
@@ -60,32 +65,26 @@ class CDAN(AlignedClassifier):
 
     _method = "cdan"
 
-    def _penalty(self, size: int, classes: int):
-        from workbench.training import alignment
-
+    def _penalty(self, alignment, size: int, classes: int) -> Callable:
         return alignment.Adversary(size, classes, self.weight, conditional=True)
 
 
 class DeepCORAL(AlignedClassifier):
     """The covariances of both domains are drawn together (Sun & Saenko 2016)."""
 
-    _method = "deep-coral"
+    _method, _distance = "deep-coral", "coral"
 
-    def _penalty(self, size: int, classes: int):
-        from workbench.training import alignment
+    def _penalty(self, alignment, size: int, classes: int) -> Callable:
+        distance = getattr(alignment, self._distance)
+        return lambda features, logits, target, progress: (
+            self.weight * distance(features[~target], features[target])
+        )
 
-        return alignment.Penalty(alignment.coral, self.weight)
 
-
-class MMD(AlignedClassifier):
+class MMD(DeepCORAL):
     """The means of both domains are drawn together under Gaussian kernels (Long et al. 2015)."""
 
-    _method = "mmd"
-
-    def _penalty(self, size: int, classes: int):
-        from workbench.training import alignment
-
-        return alignment.Penalty(alignment.mmd, self.weight)
+    _method = _distance = "mmd"
 
 
 @dataclass(eq=False, repr=False)
@@ -106,7 +105,7 @@ class MCC(AlignedClassifier):
 
     _method = "mcc"
 
-    def _penalty(self, size: int, classes: int):
-        from workbench.training import alignment
-
-        return alignment.Confusion(self.temperature, self.weight)
+    def _penalty(self, alignment, size: int, classes: int) -> Callable:
+        return lambda features, logits, target, progress: (
+            self.weight * alignment.class_confusion(logits[target], self.temperature)
+        )

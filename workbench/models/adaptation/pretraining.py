@@ -78,6 +78,7 @@ class ContinuedPretraining(base.Adapted):
     def _pretrain_masked(self, masked, tokenizer, texts: list[str]) -> None:
         from workbench import training
         from workbench.models import networks
+        from workbench.training import optimizers
 
         model = masked.model
         rows = encoders.encoded(model, tokenizer, texts, self.max_length)
@@ -92,12 +93,10 @@ class ContinuedPretraining(base.Adapted):
 
         if model.new_weights:
             networks.start_head(model, rows.ids)
-            trainable = {name: p.requires_grad for name, p in model.named_parameters()}
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name in model.new_weights)
             stage("head_", self.head_epochs, 10 * self.pretraining_rate)
-            for name, parameter in model.named_parameters():
-                parameter.requires_grad_(trainable[name])
+            optimizers.freeze_large_table(model.requires_grad_(True))
         stage("mlm_", self.pretraining_epochs, self.pretraining_rate)
 
 
@@ -107,8 +106,8 @@ class UDALM(ContinuedPretraining):
 
     Unsupervised domain adaptation through language modelling (Karouzos et al. 2021): the loss is
     `share` times the cross-entropy on the source plus (1 - `share`) times the masked-LM loss on as
-    many texts of the target. Where there is ``validation``, a tenth of the target's texts is kept
-    apart, and this mixed loss on both is the validation loss, by which `patience` stops.
+    many texts of the target. Where there is ``validation``, a tenth of the target's texts is left
+    out of this stage, and the mixed loss on both is the validation loss, by which `patience` stops.
 
     Parameters
     ----------
