@@ -235,6 +235,10 @@ def test_a_source_model_is_trained_once_for_several_targets(files, here, trained
     assert sum(name.startswith("coral") for name in trained) == 6
     first = next(run for run in found if run.info["parameters"]["WHERE"] == "books to films")
     assert set(first.predictions()["domain"]) == {"films"}
+    unseen = pd.read_parquet(first.path / "unseen.parquet")
+    assert {*unseen} == {"text", "label", "p_bad", "p_good"}
+    assert unseen["label"].notna().sum() == first.metrics["validation_n"]
+    assert unseen["text"][unseen["label"].isna()].str.endswith("films").all()
 
 
 def test_an_unlabelled_target_is_adapted_to_and_all_its_labelled_rows_are_tested(files):

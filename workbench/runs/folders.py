@@ -66,6 +66,7 @@ def save(
     notes: str = "",
     root: str | Path | None = None,
     folder: str = "",
+    tables: dict | None = None,
 ) -> Path:
     """Write a run folder and return its path; it appears whole or not at all.
 
@@ -79,6 +80,7 @@ def save(
     stopped : whether the training was stopped before its end.
     notes : words of a person on the run.
     folder : what the folder is called, in place of time and name; one that is there stays.
+    tables : other `pandas.DataFrame`, by name, each for a Parquet file.
 
     Raises
     ------
@@ -98,7 +100,8 @@ def save(
         partial = _partial(place)
         partial.mkdir()
         try:
-            _write(partial, info, metrics or {}, predictions, history, model)
+            parquet = {"predictions": predictions, **(tables or {})}
+            _write(partial, info, metrics or {}, parquet, history, model)
             return (
                 files.publish(partial, place / folder) if folder else _publish(partial, place, name)
             )
@@ -225,13 +228,14 @@ def _partial(folder: Path) -> Path:
     return folder / f".{time.time_ns()}-{os.getpid()}"
 
 
-def _write(folder: Path, info: dict, metrics: dict, predictions, history, model) -> None:
+def _write(folder: Path, info: dict, metrics: dict, parquet: dict, history, model) -> None:
     files.write(folder / "run.json", files.to_json(info))
     files.write(folder / "metrics.json", files.to_json(metrics))
     if history is not None:
         history.save(folder / "history.jsonl")
-    if predictions is not None:
-        predictions.to_parquet(folder / "predictions.parquet", index=False)
+    for name, table in parquet.items():
+        if table is not None:
+            table.to_parquet(folder / f"{name}.parquet", index=False)
     if model is not None:
         model.save(folder / "model")
 

@@ -3,10 +3,14 @@
 import time
 from pathlib import Path
 
+import pandas as pd
+
 from workbench import data, evaluation, models
 from workbench.errors import UserError
 from workbench.runs import folders, plan, provenance
 from workbench.runs.plan import Job
+
+MOST = 1000  # texts of a target
 
 
 def train(job: Job, rows: tuple) -> tuple:
@@ -29,20 +33,34 @@ def train(job: Job, rows: tuple) -> tuple:
 
 
 def save(job: Job, model, seconds: float, training, rows: tuple, out: Path, **more) -> Path:
-    """Evaluate a fitted model and write its run folder; a draw of a search sees no test row."""
-    _, validation, test, _ = rows
-    found = held_out = evaluation.evaluate(model, validation, "validation")
-    if job.trial is None:
-        found = evaluation.evaluate(model, test)
-    held_out = {f"validation_{k}": held_out.metrics[k] for k in ("accuracy", "loss", "n")}
+    """Evaluate a fitted model and write its run folder; a draw of a search sees no test row.
+
+    Of a pair of domains ``unseen.parquet`` holds what the model says of validation rows and of
+    texts of the target: what a choice without labels of the target goes by.
+    """
+    _, validation, test, unlabeled = rows
+    is_draw, held_out = job.trial is not None, {}
+    if len(validation):
+        scored = evaluation.evaluate(model, validation, "validation")
+        held_out = {f"validation_{k}": scored.metrics[k] for k in ("accuracy", "loss", "n")}
+    found = scored if is_draw else evaluation.evaluate(model, test)
     pair = dict(zip(("SOURCE", "TARGET"), job.pair, strict=False))
     return folders.save(
         job.name, metrics=found.metrics | held_out, predictions=found.predictions, seconds=seconds,
         history=getattr(model, "history_", None), settings=models.describe(model),
         parameters={"SEED": job.seed, "LIMIT": job.limit, "WHERE": job.where} | pair | more,
         data=provenance.describe_data(training, validation, test),
+        tables={"unseen": _unseen(model, validation, unlabeled[:MOST])} if job.pair else None,
         root=job.folder(out).parent, folder=job.key,
     )  # fmt: skip
+
+
+def _unseen(model, validation: pd.DataFrame, unlabeled: list[str]) -> pd.DataFrame:
+    table = pd.DataFrame({"text": [*validation["text"], *unlabeled]})
+    p = model.predict_proba(list(table["text"]))
+    labels = pd.Series(validation["label"].to_numpy(), dtype=object).reindex(table.index)
+    said = {f"p_{c}": column for c, column in zip(model.classes_, p.T, strict=True)}
+    return table.assign(label=labels, **said)
 
 
 def is_neural(job: Job) -> bool:

@@ -1,0 +1,178 @@
+"""Domain adaptation on the twelve pairs of Amazon reviews: runs of a sweep, and the table of them.
+
+    python -m benchmarks.adaptation --families vectors --jobs 2
+    python -m benchmarks.adaptation --families source-only fine-tuned --seeds 0 1 2
+    python -m benchmarks.adaptation --table
+
+The papers' setting: trained on the labelled reviews of the source (but for a tenth, held out), adapted to
+the target's unlabelled reviews, tested on all labelled reviews of the target; no text is in two of these.
+A row of `results/domain_adaptation.jsonl` is a run. `chosen` is what `evaluation.selection` takes for each pair
+by calibrated information, without a label of the target; the oracle takes what is best on the test.
+"""
+
+import argparse
+import json
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks import cases
+
+RESULTS = Path(__file__).parent / "results" / "domain_adaptation.jsonl"
+SWEEP = Path("sweeps") / "adaptation"
+KINDS = ("tfidf", "static", "frozen")
+ON_VECTORS = ("feature-selection", "pca", "lda", "coral", "subspace-alignment", "optimal-transport",
+              "importance-weighting")  # fmt: skip
+FAMILIES = {
+    "baselines": ["logistic", {"static": {"max_length": 128}},
+                  {"minilm": {"strategy": "frozen", "max_length": 128}}],
+    "vectors": [{name: {"vectors": kind}} for kind in KINDS for name in ON_VECTORS],
+    "source-only": [{"source-only": {"max_length": 256}}],
+    "fine-tuned": [{name: {"max_length": 256}} for name in
+                   ("mcc", "deep-coral", "mmd", "dann", "cdan", "self-training", "dapt", "udalm")],
+}  # fmt: skip
+BASELINES = {
+    "logistic": "tfidf",
+    "static": "static",
+    "minilm": "frozen",
+    "source-only": "fine-tuned",
+}
+
+
+def collect(families: list[str], seeds: list[int], jobs: int) -> list[dict]:
+    """The rows of a family's sweep, which goes on where it was."""
+    from workbench import runs
+
+    spec = {"models": list(chain(*(FAMILIES[name] for name in families))), "pairs": "all",
+            "data": str(cases.folder() / "amazon"), "seed": seeds}  # fmt: skip
+    return [row(run) for run in runs.sweep(spec, SWEEP, jobs=jobs)]
+
+
+def row(run) -> dict:
+    given, settings = run.info["parameters"], run.info["settings"]
+    kind = BASELINES.get(settings["model"]) or settings.get("vectors", "fine-tuned")
+    return {
+        "method": settings["model"], "vectors": kind, "source": given["SOURCE"],
+        "target": given["TARGET"], "seed": given["SEED"], "setting": "inductive",
+        "selection": "none", "accuracy": run.metrics["accuracy"],
+        "macro_f1": run.metrics["macro_f1"], "source_dev": run.metrics["validation_accuracy"],
+        "tested": run.metrics["n"], "seconds": run.info["seconds"], "device": run.info["device"],
+        "versions": run.info["versions"],
+    }  # fmt: skip
+
+
+class Said:
+    """What a run has kept of a model: its answers to texts that it has met."""
+
+    def __init__(self, path: Path) -> None:
+        self.table = pd.read_parquet(path / "unseen.parquet")
+        self.answers = self.table.drop_duplicates("text").set_index("text").filter(regex="^p_")
+        self.classes_ = np.array([name[2:] for name in self.answers])
+
+    def predict_proba(self, texts: list[str]) -> np.ndarray:
+        return self.answers.loc[list(texts)].to_numpy()
+
+
+def chosen(found: list) -> list[dict]:
+    """Of each kind of vectors, pair and seed, the run that is chosen without labels, and the best."""
+    from workbench.evaluation import selection
+
+    rows, groups = [], {}
+    for run in found:
+        own = row(run)
+        key = (own["vectors"], own["source"], own["target"], own["seed"])
+        groups.setdefault(key, {})[own["method"]] = (run, own)
+    for (kind, *_), by_name in groups.items():
+        baseline = next((n for n, k in BASELINES.items() if k == kind and n in by_name), None)
+        if baseline is None or len(by_name) < 3:
+            continue
+        models = {name: Said(run.path) for name, (run, _) in by_name.items()}
+        table = models[baseline].table
+        own = table["label"].notna()
+        source = list(table["text"][own]), list(table["label"][own])
+        scores = selection.scores(models, source, list(table["text"][~own]), baseline=baseline)
+        names = {
+            "information": selection.choose(scores, "information", baseline),
+            "source-dev": selection.choose(scores, "source_dev", baseline),
+            "oracle": max(by_name, key=lambda name, by_name=by_name: by_name[name][1]["accuracy"]),
+        }
+        for how, name in names.items():
+            rows.append(
+                by_name[name][1] | {"method": f"chosen ({how})", "selection": f"{how}: {name}"}
+            )
+    return rows
+
+
+def read() -> list[dict]:
+    """The rows that were written."""
+    return [json.loads(line) for line in RESULTS.read_text().splitlines()]
+
+
+def table(rows: list[dict]) -> str:
+    """Means over the pairs, and each method against the baseline on the same vectors."""
+    from scipy import stats
+
+    from workbench.evaluation import holm
+
+    found = pd.DataFrame(rows)
+    found["pair"] = found["source"] + " to " + found["target"]
+    text = ["# Domain adaptation", "",
+            f"Accuracy on the target, {found['pair'].nunique()} pairs of Amazon reviews, about "
+            f"{found['tested'].mean():,.0f} test texts each; trained on the source's labels, adapted to 4,000 "
+            "texts of the target without labels. The difference is that to the model that is not adapted, on "
+            "the same vectors: its mean over the pairs, its 95% t-interval, on how many pairs it is above 0, "
+            "and the p of Wilcoxon's signed-rank test over the pairs, corrected for the methods of a table "
+            "(Holm). Seconds are of one training, once vectors are there. Made by "
+            "`python -m benchmarks.adaptation`.", ""]  # fmt: skip
+    for kind, own in found.groupby("vectors", sort=False):
+        scores = own.groupby(["method", "pair"])["accuracy"].mean().unstack("method")
+        name = next((n for n, k in BASELINES.items() if k == kind and n in scores), None)
+        if name is None:
+            continue
+        seconds, seeds = (
+            own.groupby("method")["seconds"].mean(),
+            own.groupby("method")["seed"].nunique(),
+        )
+        text += [f"## {kind}", "", "| method | seeds | mean | difference | 95% interval | pairs won | "
+                 "p, Holm | seconds |", "| --- |" + " --- |" * 7]  # fmt: skip
+        others = scores.drop(columns=name).mean().sort_values(ascending=False).index
+        apart = {m: (scores[m] - scores[name]).dropna() for m in others}
+        p = {m: stats.wilcoxon(a).pvalue if a.any() else 1.0 for m, a in apart.items()}
+        tested = [m for m in others if "oracle" not in m]
+        adjusted = dict(zip(tested, holm([p[m] for m in tested]), strict=True))
+        text.append(f"| not adapted ({name}) | {seeds[name]} | {scores[name].mean():.3f} | | | | | "
+                    f"{seconds[name]:.1f} |")  # fmt: skip
+        for m in others:
+            low, high = stats.t.interval(
+                0.95, len(apart[m]) - 1, apart[m].mean(), stats.sem(apart[m])
+            )
+            shown = f"{adjusted[m]:.3f}" if m in adjusted else "sees test labels"
+            text.append(f"| {m} | {seeds[m]} | {scores[m].mean():.3f} | {100 * apart[m].mean():+.1f} | "
+                        f"{100 * low:+.1f} to {100 * high:+.1f} | {(apart[m] > 0).sum()} of "
+                        f"{len(apart[m])} | {shown} | {seconds[m]:.1f} |")  # fmt: skip
+        text.append("")
+    return "\n".join(text)
+
+
+def main() -> None:
+    from workbench import runs
+
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.adaptation")
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--table", action="store_true", help="only the table of what is there")
+    given = parser.parse_args()
+    if not given.table:
+        collect(given.families, given.seeds, given.jobs)
+        found = runs.list_runs(SWEEP)
+        rows = [row(run) for run in found] + chosen(found)
+        RESULTS.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    RESULTS.with_suffix(".md").write_text(table(read()))
+    print(RESULTS.with_suffix(".md").read_text())
+
+
+if __name__ == "__main__":
+    main()
