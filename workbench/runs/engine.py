@@ -167,10 +167,7 @@ class Cluster:
         self.ray.shutdown()
 
 
-VARIABLES = (
-    "PYTHONPATH", "TOKENIZERS_PARALLELISM", "TRANSFORMERS_VERBOSITY", "WORKBENCH_CACHE",
-    "WORKBENCH_VECTORS",
-)  # fmt: skip
+VARIABLES = "PYTHONPATH", "TOKENIZERS_PARALLELISM", "TRANSFORMERS_VERBOSITY", "WORKBENCH_VECTORS"
 
 
 def _away(group: list[Job], frames: dict, home: Path) -> tuple[list[dict], bytes]:

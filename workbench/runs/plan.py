@@ -21,7 +21,7 @@ OF_NOTEBOOKS = ("notebook", "parameters")
 RANGE = {"low", "high", "step", "log"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """One combination: one run, whose folder is called by a digest of all that is written here.
 

@@ -1,11 +1,13 @@
 """Many runs from one file: what is missing is done, in any number of processes and calls."""
 
+import hashlib
 import json
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
 from workbench import models
@@ -128,19 +130,19 @@ class _Dispatch:
 
     def __init__(self, out: Path, workers, state: State, progress: Callable) -> None:
         self.out, self.workers, self.state, self.progress = out, workers, state, progress
-        self.locks: dict[str, object] = {}  # by the first key of a group
+        self.locks: dict[str, object] = {}  # by what a group shares
         self.jobs: dict[str, Job] = {}  # those that are running
         self.seconds: dict[str, list[float]] = defaultdict(list)
-        self.costs = measured(out)
+        self.needed = cache(partial(needed, found=measured(out)))
         self.began: dict[str, float] = {}
 
     def run(self, waiting: list[list[Job]]) -> None:
         while waiting or self.jobs:
             for group in list(waiting):
-                memory = needed(group[0], self.costs)[1]
+                memory = self.needed(group[0])[1]
                 if not self.workers.has_room(memory):
                     break
-                if not self._claim(group):
+                if not self._claim(group[0].group()):
                     continue  # another call is at it
                 waiting.remove(group)
                 if missing := [job for job in group if not job.folder(self.out).is_dir()]:
@@ -148,28 +150,26 @@ class _Dispatch:
                     self.began |= {job.key: time.monotonic() for job in missing}
                     self.workers.start(missing, memory)
                 else:
-                    self._release(group[0].key)
+                    self.locks.pop(group[0].group()).release()
                 self.state.done += len(group) - len(missing)
-            for answer in self.workers.ended(POLL):
-                self._ended(**answer)
+            answers = self.workers.ended(POLL)
+            for shared in {self._ended(**answer).group() for answer in answers}:
+                self.locks.pop(shared).release()
             self._report(waiting)
 
-    def _claim(self, group: list[Job]) -> bool:
+    def _claim(self, shared: str) -> bool:
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.out / "locks" / f"{group[0].key}.lock", thread_local=False)
+        name = hashlib.sha256(shared.encode()).hexdigest()[:16]
+        lock = FileLock(self.out / "locks" / f"{name}.lock", thread_local=False)
         try:
             lock.acquire(timeout=0)
         except Timeout:
             return False
-        self.locks[group[0].key] = lock
+        self.locks[shared] = lock
         return True
 
-    def _release(self, key: str) -> None:
-        if lock := self.locks.pop(key, None):
-            lock.release()
-
-    def _ended(self, key: str, seconds: float, error: str) -> None:
+    def _ended(self, key: str, seconds: float, error: str) -> Job:
         job = self.jobs.pop(key)
         note = self.out / "failed" / f"{key}.json"
         if error:
@@ -180,7 +180,7 @@ class _Dispatch:
             self.state.done += 1
             self.seconds[job.name].append(seconds)
             note.unlink(missing_ok=True)
-        self._release(key)
+        return job
 
     def _report(self, waiting: list[list[Job]]) -> None:
         self.state.running = [f"{job.name}, {job.where}" for job in self.jobs.values()]
@@ -189,7 +189,7 @@ class _Dispatch:
             now, mean = time.monotonic(), sum(every) / len(every)
 
             def seconds(job: Job) -> float:
-                known = self.seconds[job.name] or [needed(job, self.costs)[0] or mean]
+                known = self.seconds[job.name] or [self.needed(job)[0] or mean]
                 return sum(known) / len(known)
 
             left = sum(seconds(job) for group in waiting for job in group)
