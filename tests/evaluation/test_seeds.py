@@ -78,3 +78,17 @@ def test_pairs_are_compared_over_the_data_sets_that_both_have(tmp_path):
     assert test["difference"] == pytest.approx(by_hand)
     assert test["low"] < by_hand < test["high"]
     assert test["p_adjusted"] < 0.001
+
+
+def test_rows_in_another_order_are_paired_by_what_they_are(tmp_path):
+    random = np.random.default_rng(4)
+    for seed in (0, 1):
+        save(tmp_path, "one", seed, random.random(60) < 0.6)
+        save(tmp_path, "two", seed, random.random(60) < 0.7)
+    expected = evaluation.over_seeds(runs.list_runs(tmp_path))
+    for run in runs.list_runs(tmp_path)[1:]:
+        path = run.path / "predictions.parquet"
+        pd.read_parquet(path).sample(frac=1, random_state=run.info["seed"]).to_parquet(path)
+    found = evaluation.over_seeds(runs.list_runs(tmp_path))
+    for one, other in zip(found, expected, strict=True):
+        pd.testing.assert_frame_equal(one, other)

@@ -71,8 +71,9 @@ def over_seeds(found: list) -> tuple[pd.DataFrame, pd.DataFrame]:
         groups[where, run.info.get("test_set")].setdefault(run.name, {})[run.info["seed"]] = run
     rows, right = [], {}
     for (where, _), by_name in groups.items():
+        known: dict = {}
         for name, by_seed in by_name.items():
-            right[where, name] = _right(by_seed)
+            right[where, name] = _right(by_seed, known)
             rows.append(_scores(name, where, list(by_seed.values()), right[where, name]))
     scores = pd.DataFrame(rows).sort_values(["data", "accuracy"], ascending=[True, False])
     means = scores.groupby("model")["accuracy"].mean().sort_values(ascending=False)
@@ -83,13 +84,25 @@ def over_seeds(found: list) -> tuple[pd.DataFrame, pd.DataFrame]:
     return scores.reset_index(drop=True), pd.DataFrame(tests, columns=TESTS)
 
 
-def _right(by_seed: dict) -> pd.DataFrame:
-    """1 where a prediction is right, a row a text and a column a seed."""
-    columns = {
-        seed: comparison.run_rows(run).set_index(comparison.ROW)["right"].astype(float)
-        for seed, run in by_seed.items()
-    }
-    return pd.DataFrame(columns)
+def _right(by_seed: dict, known: dict) -> pd.DataFrame:
+    """1 where a prediction is right, a row a text and a column a seed.
+
+    `known` holds the rows of the first run of a test set: those of others are mostly the same in
+    the same order, and need no checks of their own.
+    """
+    columns = {}
+    for seed, run in by_seed.items():
+        table = run.predictions()
+        rows = table.reindex(columns=["id", "text", "label"])
+        if not known:
+            checked = comparison.run_rows(run)
+            known |= {"rows": rows, "index": checked.set_index(comparison.ROW).index}
+        if rows.equals(known["rows"]):
+            columns[seed] = (table["label"] == table["predicted"]).to_numpy(float)
+        else:
+            checked = comparison.run_rows(run).set_index(comparison.ROW)["right"]
+            columns[seed] = checked.reindex(known["index"]).to_numpy(float)
+    return pd.DataFrame(columns, known["index"])
 
 
 def _scores(name: str, where: str, runs: list, right: pd.DataFrame) -> dict:
