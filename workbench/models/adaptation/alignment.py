@@ -43,30 +43,38 @@ class AlignedClassifier(base.Adapted):
         """As `Aligned` takes it, after the module `alignment`, which loads torch."""
 
 
+@dataclass(eq=False, repr=False)
 class DANN(AlignedClassifier):
     """A discriminator cannot tell the domains apart by what the head reads.
 
     Domain-adversarial training (Ganin et al. 2016): the discriminator learns, the encoder gets its
     gradient reversed, times `weight`, which rises from 0 as 2 / (1 + exp(-10 p)) - 1 by the share
     p of the steps done.
+
+    Parameters
+    ----------
+    weight : a tenth of the papers' 1, at which 240 reviews of books reached 0.55 on 60 others of
+        the source itself, where `SourceOnly` reached 0.68 (four epochs, one seed).
+
+    The other parameters are those of `AlignedClassifier`.
     """
 
-    _method = "dann"
+    _: KW_ONLY
+    weight: float = 0.1
+
+    _method, _conditional = "dann", False
 
     def _penalty(self, alignment, size: int, classes: int) -> Callable:
-        return alignment.Adversary(size, classes, self.weight, conditional=False)
+        return alignment.Adversary(size, classes, self.weight, self._conditional)
 
 
-class CDAN(AlignedClassifier):
+class CDAN(DANN):
     """As `DANN`, where the discriminator also sees the predicted class.
 
     Conditional adversarial domain adaptation with entropy conditioning (Long et al. 2018).
     """
 
-    _method = "cdan"
-
-    def _penalty(self, alignment, size: int, classes: int) -> Callable:
-        return alignment.Adversary(size, classes, self.weight, conditional=True)
+    _method, _conditional = "cdan", True
 
 
 class DeepCORAL(AlignedClassifier):

@@ -109,6 +109,10 @@ class UDALM(ContinuedPretraining):
     many texts of the target. Where there is ``validation``, a tenth of the target's texts is left
     out of this stage, and the mixed loss on both is the validation loss, by which `patience` stops.
 
+    It is for encoders with a masked-LM head. MiniLM's is new, and 1,000 texts of the target were
+    too few: from 1,000 book reviews to kitchen (Amazon, 64 tokens, two epochs of each stage, one
+    seed, 600 test texts) it reached 0.637, where `SourceOnly` reached 0.887.
+
     Parameters
     ----------
     share : of the cross-entropy; as in the paper, the source's share of the texts of a step.
