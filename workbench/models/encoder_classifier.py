@@ -34,6 +34,8 @@ class PretrainedEstimator(TorchEstimator):
     layer_decay : factor of the learning rate from one layer to the one below it.
     reinit_layers : top layers that start from random weights (Zhang et al. 2021).
     lora_rank : for ``"lora"``.
+    warm_start : a further `fit` starts from the weights of the last one (sequential transfer);
+        the head is kept where the classes are the same, and new where they differ.
     learning_rate : by default 1e-4 below 50 million trainable parameters and 2e-5 above, where
         larger steps forget what was learned before; ten times that for ``"lora"``.
 
@@ -47,6 +49,7 @@ class PretrainedEstimator(TorchEstimator):
     layer_decay: float = 1.0
     reinit_layers: int = 0
     lora_rank: int = 8
+    warm_start: bool = False
 
     _strategies = tuple(STRATEGIES)
     _first_stage = ""  # as `training.fit` takes it
@@ -59,7 +62,7 @@ class PretrainedEstimator(TorchEstimator):
     def _load(self, encoder: str) -> None:
         import transformers
 
-        from workbench.training import speed
+        from workbench.training import speed, strategies
 
         transformers.set_seed(self.seed)
         self._tokenizer = encoders.tokenizer(encoder)
@@ -71,10 +74,10 @@ class PretrainedEstimator(TorchEstimator):
         attention = settings.pop("attn_implementation", None)
         # What reads text may have a configuration of its own inside (Gemma 3).
         config.get_text_config().update(settings)
-        self._model = encoders.load(
+        self._model = strategies.start(self, encoders.load(
             encoder, self._head_class, config=config, ignore_mismatched_sizes=True,
             attn_implementation=attention,
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def _train(self, train: Encoded, held_out: Encoded | None, weights) -> tuple:
         """The trained classifier and what is to be reported of its training."""
@@ -139,13 +142,19 @@ class TextClassifier(TorchClassifier, PretrainedEstimator):
 
         A frozen `encoder` is kept in memory, because its folder may vanish.
         """
+        if encoder and self.warm_start:
+            raise UserError(f"{type(self).__name__} has a start of its own: omit warm_start.")
         if self.strategy == "contrastive":
             report = self._contrast(texts, codes, encoder or self.encoder)
             return self._fit_head(texts, codes) | report
         if self.strategy == "frozen":
-            self._model = self._tokenizer = None
-            if encoder is not None:
-                self._tokenizer, self._model = encoders.for_encoding(encoder)
+            tokenizer = model = None
+            if encoder or (self.warm_start and hasattr(self, "_model")):
+                from workbench.training import strategies
+
+                tokenizer, model = encoders.for_encoding(encoder or self.encoder)
+                strategies.start(self, model)
+            self._tokenizer, self._model = tokenizer, model
             return self._fit_head(texts, codes)
         self._load(encoder or self.encoder)
         train = self._encoded(texts, codes)
@@ -175,7 +184,8 @@ class TextClassifier(TorchClassifier, PretrainedEstimator):
             )
         transformers.set_seed(self.seed)
         self._tokenizer = encoders.tokenizer(encoder)
-        self._model = encoders.load(encoder, **speed.for_training(encoders.configuration(encoder)))
+        bare = encoders.load(encoder, **speed.for_training(encoders.configuration(encoder)))
+        self._model = strategies.start(self, bare)
         rate = self.learning_rate or training.default_learning_rate(self._model)
         vectors = networks.SentenceVectors(self._model, self._tokenizer.pad_token_id)
         rates = strategies.layer_rates(self._model, self.layer_decay)

@@ -84,6 +84,8 @@ class Tagger(_TaggerMixin, encoder_classifier.PretrainedEstimator):
         return filled
 
     def _fit(self, sentences: list, codes: np.ndarray, held_out: tuple | None) -> dict:
+        if self.warm_start and (self.encoder == "bilstm" or self.strategy == "frozen"):
+            raise UserError("A tagger's warm_start needs an encoder that is fine-tuned.")
         if self.encoder == "bilstm":
             return self._fit_network(sentences, codes, held_out)
         if self.strategy == "frozen":

@@ -102,6 +102,7 @@ class TorchEstimator(checks.SavedMixin, BaseEstimator):
         with checks.unchanged_on_error(self), isolation.isolated():
             started = time.perf_counter()
             self.history_ = History()
+            vars(self).pop("_head", None)  # of a fit with another strategy
             yield
             self.training_info_["seconds"] = round(time.perf_counter() - started, 2)
 

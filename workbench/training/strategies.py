@@ -10,6 +10,36 @@ from torch import nn
 from workbench.errors import UserError
 
 
+def start(estimator, model):
+    """`model`, with the weights of the last fit where `estimator` has a ``warm_start`` and had one.
+
+    The head goes along where the classes are the same. The model of the last fit stays as it is.
+
+    Raises
+    ------
+    UserError : the last fit trained no encoder that is at hand, or another one.
+    """
+    if not estimator.warm_start or not hasattr(estimator, "_model"):
+        return model
+    last = estimator._model
+    if last is None:
+        raise UserError(
+            f"warm_start=True, but the last fit left '{estimator.encoder}' as it was: there are no "
+            "weights to hand over."
+        )
+    same = type(last) is type(model) and last.config.id2label == model.config.id2label
+    try:
+        if same:
+            model.load_state_dict(last.state_dict())
+        else:
+            model.base_model.load_state_dict(last.base_model.state_dict())
+    except (RuntimeError, AttributeError) as error:
+        raise UserError(
+            f"warm_start=True, but the last fit had another encoder than '{estimator.encoder}'."
+        ) from error
+    return model
+
+
 def layers(model) -> list[list[str]]:
     """Names of the modules of each layer, from the lowest layer to the top.
 
