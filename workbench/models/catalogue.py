@@ -44,7 +44,7 @@ class Entry:
 def build(name: str, **settings):
     """An unfitted classifier with ``fit(texts, labels)``, ``predict`` and ``predict_proba``.
 
-    Or a model of the group ``"sequence"``, which says itself what its ``fit`` and ``predict`` take.
+    Or a model of `SEQUENCE`, which says itself what its ``fit`` and ``predict`` take.
 
     Parameters
     ----------
@@ -268,6 +268,10 @@ CATALOGUE: dict[str, Entry] = {
     ),
 }  # fmt: skip
 SEQUENCE: dict[str, Entry] = {
+    "multi-task": Entry(
+        "several tasks", "one encoder, a head for each task, a weighted loss",
+        adaptation.MultiTask, **_MINILM,
+    ),
     "tagger-baseline": Entry(
         "sequence", "a tag a token by how words are written; the baseline of named entities",
         tagger.BaselineTagger,

@@ -59,17 +59,17 @@ class PretrainedEstimator(TorchEstimator):
         if self.strategy not in self._strategies:
             raise unknown("strategy", self.strategy, self._strategies)
 
-    def _load(self, encoder: str) -> None:
+    def _load(self, encoder: str, classes: Sequence | None = None) -> None:
         import transformers
 
         from workbench.training import speed, strategies
 
         transformers.set_seed(self.seed)
         self._tokenizer = encoders.tokenizer(encoder)
+        names = [str(c) for c in (self.classes_ if classes is None else classes)]
         config = encoders.configuration(
-            encoder, id2label={i: str(c) for i, c in enumerate(self.classes_)},
-            label2id={str(c): i for i, c in enumerate(self.classes_)},
-        )  # fmt: skip
+            encoder, id2label=dict(enumerate(names)), label2id={n: i for i, n in enumerate(names)}
+        )
         settings = speed.for_training(config) | {"pad_token_id": self._tokenizer.pad_token_id}
         attention = settings.pop("attn_implementation", None)
         # What reads text may have a configuration of its own inside (Gemma 3).

@@ -23,6 +23,7 @@ TRUSTED = [
         "Coral", "FeatureSelection", "ImportanceWeighting", "LinearDiscriminant",
         "OptimalTransport", "PrincipalComponents", "SubspaceAlignment",
     )),
+    "workbench.models.adaptation.multi_task.MultiTask",
     "workbench.models.adaptation.pretraining.ContinuedPretraining",
     "workbench.models.adaptation.pretraining.UDALM",
     "workbench.models.adaptation.self_training.SelfTraining",

@@ -46,6 +46,10 @@ class Encoded:
     def __getitem__(self, index: int) -> np.ndarray:
         return self.ids[self._starts[index] : self._starts[index] + self.length[index]]
 
+    def drawn(self, random: np.random.Generator) -> np.ndarray:
+        """Indices of the texts of an epoch, of which there are ``len(self)``: each once."""
+        return np.arange(len(self))
+
     def flat_indices(self, indices: Sequence[int]) -> np.ndarray:
         """Where the tokens of these texts stand in the flat array, text after text."""
         starts, lengths = self._starts[indices], self.length[indices]
@@ -165,6 +169,31 @@ class BothDomains(Encoded):
         return super().counts() | {"unlabeled": len(self.length) - len(self)}
 
 
+class SeveralTasks(Encoded):
+    """Texts of several tasks, from each of which an epoch draws a share; batches have ``task``.
+
+    Parameters
+    ----------
+    rows : with labels that count the classes of all tasks.
+    task : the number of each text's task.
+    alpha : the share of a task is as its number of texts to this power.
+    """
+
+    def __init__(self, rows: Encoded, task: np.ndarray, alpha: float = 1.0) -> None:
+        vars(self).update(vars(rows))
+        self.task, shares = task, np.cumsum([0, *np.bincount(task) ** alpha])
+        self.draws = np.diff(np.rint(shares / shares[-1] * len(task)).astype(int))  # an epoch
+
+    def drawn(self, random: np.random.Generator) -> np.ndarray:
+        own = (random.permutation(np.flatnonzero(self.task == t)) for t in range(len(self.draws)))
+        return np.concatenate([np.resize(o, n) for o, n in zip(own, self.draws, strict=True)])
+
+    def __getitems__(self, indices: Sequence[int]) -> dict:
+        import torch
+
+        return super().__getitems__(indices) | {"task": torch.from_numpy(self.task[indices])}
+
+
 def token_ids(
     tokenizer, texts: Sequence[str], max_length: int, target: bool = False
 ) -> tuple[list[np.ndarray], int]:
@@ -228,12 +257,16 @@ class ShuffledByLength:
     """Batches of texts of like length in a random order, another one each epoch.
 
     Lengths are blurred by up to a twentieth before sorting, so that a text meets other texts in
-    each epoch; half of a random batch is padding, here about a twentieth. The order depends on
-    the seed and the epoch alone: a resumed run sees the same batches.
+    each epoch; half of a random batch is padding, here about a twentieth. The order, and what
+    `drawn` makes an epoch of, depend on the seed and the epoch alone: a resumed run sees the same
+    batches.
     """
 
-    def __init__(self, lengths: Sequence[int], size: int, seed: int) -> None:
+    def __init__(
+        self, lengths: Sequence[int], size: int, seed: int, drawn: Callable | None = None
+    ) -> None:
         self.lengths, self.size, self.seed, self.epoch = np.asarray(lengths), size, seed, 0
+        self._drawn = drawn or (lambda random: np.arange(len(lengths)))
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -243,7 +276,8 @@ class ShuffledByLength:
 
     def __iter__(self) -> Iterator[list[int]]:
         random = np.random.default_rng([self.seed, self.epoch])
-        order = np.argsort(self.lengths * random.uniform(0.95, 1.05, len(self.lengths)))
+        texts = self._drawn(random)
+        order = texts[np.argsort(self.lengths[texts] * random.uniform(0.95, 1.05, len(texts)))]
         batches = [order[i : i + self.size] for i in range(0, len(order), self.size)]
         for i in random.permutation(len(batches)):
             yield batches[i].tolist()

@@ -131,9 +131,13 @@ def layer_rates(model, decay: float) -> Callable[[str], float]:
 
 
 def of_wrapped(rates: Callable[[str], float], wrapper, model) -> Callable[[str], float]:
-    """`rates` of `model` for the longer names that its parameters have inside of `wrapper`."""
+    """`rates` of `model` for the longer names that its parameters have inside of `wrapper`.
+
+    A wrapper may have ``rates`` of parameters of its own.
+    """
     prefix = next(name for name, module in wrapper.named_modules() if module is model)
-    return lambda name: rates(name.removeprefix(f"{prefix}." if prefix else ""))
+    own, prefix = getattr(wrapper, "rates", {}), f"{prefix}." if prefix else ""
+    return lambda name: own.get(name) or rates(name.removeprefix(prefix))
 
 
 def reinitialise(model, count: int) -> None:

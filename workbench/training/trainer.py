@@ -94,7 +94,9 @@ class Trainer(transformers.Trainer):
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         """Batches of all ranks, of texts of like length, in an order that seed and epoch decide."""
         size, lengths = self.args.train_batch_size * self.args.world_size, self.train_dataset.length
-        sampler = ShuffledByLength(lengths[: len(self.train_dataset)], size, self.args.seed)
+        sampler = ShuffledByLength(
+            lengths[: len(self.train_dataset)], size, self.args.seed, self.train_dataset.drawn
+        )
         return _Loader(self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator)
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "Coral", "FeatureSelection", "ImportanceWeighting", "LinearDiscriminant",
             "OptimalTransport", "PrincipalComponents", "SubspaceAlignment",
         ],
+        "multi_task": ["MultiTask"],
         "pretraining": ["UDALM", "ContinuedPretraining"],
         "self_training": ["SelfTraining"],
     },
