@@ -20,6 +20,7 @@ from tests.runs.test_notebooks import write
 from workbench import cli, runs
 from workbench.errors import UserError
 from workbench.runs import engine, jobs, plan, sweeps, work
+from workbench.widgets import RunBrowser
 
 GRID = {"models": ["majority", "naive-bayes"], "data": ["a.csv", "b.csv"], "seed": [0, 1]}
 
@@ -322,6 +323,7 @@ def test_the_command_reports_and_a_plan_runs_nothing(files, capsys):
     page = Path(printed[-1]).read_text(encoding="utf-8")
     assert "8 runs on 2 data sets. naive-bayes has the highest mean accuracy, 1.000." in page
     assert "http" not in page.split("<script>")[0]
+    assert len(RunBrowser("sweeps/s").found) == 8
     assert cli.main(["compare", "sweeps/s"]) == 0
     assert "Holm" in capsys.readouterr().out
     assert alive(files) == []
