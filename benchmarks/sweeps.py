@@ -28,8 +28,9 @@ RESULTS = Path(__file__).parent / "results" / "sweeps.json"
 GRID = {"models": ["majority", "naive-bayes", "logistic", "perceptron"],
         "data": ["reviews", "reviews-zh", "reviews-en-zh"], "seed": [0, 1, 2, 3, 4]}  # fmt: skip
 THOUSAND = {"models": "majority", "data": "reviews", "seed": list(range(1000))}
+LONGER = {"models": {"lstm": {"epochs": 4}}, "data": "reviews", "seed": list(range(8))}
 KILLS = 10
-ENGINES = {"processes": (), "jobs": ("--jobs", "2"), "ray": ("--ray",)}
+ENGINES = {"jobs": ("--jobs", "2"), "ray": ("--ray",)}
 CLUSTER = """
 import threading, time
 from pathlib import Path
@@ -121,15 +122,48 @@ def in_sequence() -> float:
 
 
 def times() -> dict:
-    """The 60 runs by themselves and on each engine, and a second call that finds all of them."""
-    found = {"sum of 60 runs": in_sequence()}
+    """What each engine adds to its runs: the 60 small ones, and eight that train for a while.
+
+    Seconds are counted inside one call: from the first run that ended to the last, less what the
+    runs themselves took, so that a slow spell of the machine is in both.
+    """
+    found = {"60 runs in sequence": in_sequence()}
     expected = without_time(scores("sequence"))
-    for name, more in ENGINES.items():
-        again = command("grid", name, *more)
-        found[name] = {"seconds": timed(lambda again=again: quiet(again))}
-        found[name] |= {"again": timed(lambda again=again: quiet(again))}
-        found[name]["same"] = without_time(scores(name)) == expected
+    for grid, spec in {"60 small runs": GRID, "8 trainings": LONGER}.items():
+        for name, settings in {"processes": {}, "ray": {"ray": True}}.items():
+            out = f"{name}-{len(grid)}"
+            found[f"{grid}, {name}"] = overhead(spec, out, 2 if name == "ray" else 1, **settings)
+            if spec is GRID:
+                found[f"{grid}, {name}"]["same"] = without_time(scores(out)) == expected
+            print(grid, name, found[f"{grid}, {name}"], flush=True)
     return found
+
+
+def overhead(spec: dict, out: str, at_once: int, **settings) -> dict:
+    """Seconds that a sweep adds, by the moments at which its runs ended."""
+    from workbench import runs
+    from workbench.runs import sweeps
+
+    ends, before = [], sweeps._Dispatch._ended
+
+    def ended(self, key, seconds, error):
+        ends.append((time.perf_counter(), seconds))
+        return before(self, key, seconds, error)
+
+    sweeps._Dispatch._ended = ended
+    started = time.perf_counter()
+    try:
+        runs.sweep(spec, out, **settings)
+    finally:
+        sweeps._Dispatch._ended = before
+    (first, own), work = ends[0], sum(seconds for _, seconds in ends[at_once:])
+    span = ends[-1][0] - first
+    return {
+        "wall": round(time.perf_counter() - started, 1), "work": round(sum(s for _, s in ends), 1),
+        "until the first run": round(first - started - own, 1), "at once": at_once,
+        "added a run": round((span - work / at_once) / (len(ends) - at_once), 3),
+        "added, share": round(span * at_once / work - 1, 3),
+    }  # fmt: skip
 
 
 def kills() -> dict:
