@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks import few_labels
+from benchmarks import adaptation, few_labels
 
 ROOT = Path(__file__).parent.parent
 LANGUAGES = json.loads((ROOT / "benchmarks" / "results" / "languages.json").read_text())["runs"]
@@ -46,3 +46,24 @@ def test_adapters_carry_more_from_english_to_chinese_than_training_all(tested):
     rows = pd.DataFrame(LANGUAGES).query("trained == 'en'").groupby("method")[tested]
     lowest, highest = rows.min(), rows.max()
     assert lowest["multilingual, adapters"] > highest["multilingual, fine-tuned"]
+
+
+def test_what_the_page_says_of_sweeps_was_measured():
+    found = json.loads((ROOT / "benchmarks/results/sweeps.json").read_text())
+    page = (ROOT / "docs/sweeps.md").read_text()
+    for engine in ("processes", "ray"):
+        times = found["times"][f"60 small runs, {engine}"]
+        assert times["same"]
+        assert f"{times['added a run']} s" in page
+        assert f"{times['until the first run']} s until the first" in page
+    for killed in found["kills"].values():
+        assert (killed["runs"], killed["same"]) == (60, True)
+    thousand = found["thousand"]
+    for name in ("listed", "compared", "reported", "MB on the disk"):
+        assert str(thousand[name]) in page
+    assert f"{thousand['files']:,} files" in page
+    assert thousand["listed"] + thousand["compared"] + thousand["reported"] < 60
+
+
+def test_the_table_of_domain_adaptation_is_made_of_its_rows():
+    assert adaptation.table(adaptation.read()) == adaptation.RESULTS.with_suffix(".md").read_text()
