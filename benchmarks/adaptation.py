@@ -52,9 +52,10 @@ def collect(families: list[str], seeds: list[int], jobs: int) -> list[dict]:
 
 def row(run) -> dict:
     given, settings = run.info["parameters"], run.info["settings"]
-    kind = BASELINES.get(settings["model"]) or settings.get("vectors", "fine-tuned")
+    method = settings["model"].partition(":")[0]  # static:minilm
+    kind = BASELINES.get(method) or settings.get("vectors", "fine-tuned")
     return {
-        "method": settings["model"], "vectors": kind, "source": given["SOURCE"],
+        "method": method, "vectors": kind, "source": given["SOURCE"],
         "target": given["TARGET"], "seed": given["SEED"], "setting": "inductive",
         "selection": "none", "accuracy": run.metrics["accuracy"],
         "macro_f1": run.metrics["macro_f1"], "source_dev": run.metrics["validation_accuracy"],

@@ -39,8 +39,8 @@ def folder(checkpoint):
 
 
 # `multilingual` is built by the class of `minilm`, and takes a second to load each time; what fits
-# `dann` fits these.
-ALIKE = {"multilingual", "cdan", "deep-coral", "mmd"}
+# `dann` and `dapt` fits these.
+ALIKE = {"multilingual", "cdan", "deep-coral", "mmd", "udalm"}
 
 
 @pytest.fixture(params=[name for name in models.names() if name not in ALIKE])

@@ -173,6 +173,8 @@ def test_what_is_trusted_is_what_models_hold(tmp_path, checkpoint):
         models.build(name, **settings).fit([text.split() for text in TEXTS], tags)
         for name, settings in (("tagger-baseline", {}), ("tagger", {"encoder": encoder, **few}))
     ]
+    tasks = {"one": (TEXTS, LABELS), "other": (TEXTS, LABELS[::-1])}
+    built += [models.build("multi-task", encoder=encoder, **few).fit(tasks)]
     built += [models.build("seq2seq", checkpoint="gru", size=16, epochs=1).fit(TEXTS, TEXTS)]
     needed = set()
     for model in built:

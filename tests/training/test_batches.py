@@ -69,7 +69,10 @@ class Scores(torch.nn.Embedding):
 def test_validation_scores_every_labelled_token_once(labels):
     rows, model = encoded(labels), Scores(10, CLASSES)
     trainer = SimpleNamespace(
-        eval_dataset=rows, model=model, _settings=SimpleNamespace(precision="fp32")
+        eval_dataset=rows,
+        model=model,
+        _settings=SimpleNamespace(precision="fp32"),
+        _criterion=float,
     )
     found = Trainer.evaluation_loop(trainer, None, "").metrics
     flat = rows.labels != IGNORED

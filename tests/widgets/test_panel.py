@@ -410,12 +410,12 @@ def test_training_again_after_an_interrupt_waits_for_the_first(shown):
 
 
 def test_a_training_that_waits_can_be_stopped_and_gives_up(shown, monkeypatch):
-    slow = TrainingPanel(Stubborn(2.0), TABLE).start()
+    slow = TrainingPanel(Stubborn(4.0), TABLE).start()
     wait(lambda: Stubborn.running == 1)
     watched = TrainingPanel(Stubborn(), TABLE)
     watched.start()
     watched.stop()
-    wait(lambda: not watched.running(), 1)
+    wait(lambda: not watched.running(), 3)
     assert watched.status() == ("Stopped before anything was learned.", "bad")
     monkeypatch.setattr(attempt, "PATIENCE", 0.2)
     with pytest.raises(UserError, match="asked to stop 0 s ago and still runs"):
