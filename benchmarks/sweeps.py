@@ -32,26 +32,26 @@ LONGER = {"models": {"lstm": {"epochs": 4}}, "data": "reviews", "seed": list(ran
 KILLS = 10
 ENGINES = {"jobs": ("--jobs", "2"), "ray": ("--ray",)}
 CLUSTER = """
-import threading, time
+import sys, threading, time
 from pathlib import Path
 from ray.cluster_utils import Cluster
 from workbench import runs
 
+file, out, some = sys.argv[1:]
 head = {"num_cpus": 1, "include_dashboard": False}
 cluster = Cluster(initialize_head=True, head_node_args=head)
 lost = cluster.add_node(num_cpus=1)
 cluster.add_node(num_cpus=1)
 
 def kill():
-    while len(list(Path("cluster/runs").glob("[!.]*"))) < 20:
+    while len(list(Path(out, "runs").glob("[!.]*"))) < int(some):
         time.sleep(0.05)
     cluster.remove_node(lost, allow_graceful=False)
+    print("killed", len(runs.list_runs(out)), flush=True)
 
 threading.Thread(target=kill, daemon=True).start()
-started = time.perf_counter()
-runs.sweep("grid.yaml", "cluster", address=cluster.address)
-print("seconds", time.perf_counter() - started)
-"""
+print(len(runs.sweep(file, out, address=cluster.address)))
+"""  # its words: the file, the folder, and after how many runs a node is lost
 
 
 def command(name: str, out: str, *more: str) -> list[str]:
@@ -175,7 +175,8 @@ def kills() -> dict:
         found[name] = killed(name, KILLS, *ENGINES[name])
         found[name]["same"] = without_time(scores(name)) == expected
         print(name, found[name], flush=True)
-    done = subprocess.run([sys.executable, "-c", CLUSTER], capture_output=True, text=True)
+    words = [sys.executable, "-c", CLUSTER, "grid.yaml", "cluster", "20"]
+    done = subprocess.run(words, capture_output=True, text=True)
     assert not done.returncode, done.stderr[-2000:]
     found["three nodes, one lost"] = {"runs": len(scores("cluster")),
                                       "same": without_time(scores("cluster")) == expected}  # fmt: skip

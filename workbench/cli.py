@@ -150,10 +150,11 @@ def _print_plan(args: argparse.Namespace) -> None:
 
     out, planned = sweeps.folder(args.file, args.out), plan.jobs(plan.read(args.file))
     found = sweeps.estimate(planned, out)
+    needs = [sweeps.needed(job, found) for job in planned]
     table = pd.DataFrame(
         {"run": job.name, "data": job.where, "runs": max(1, args.search if job.ranges else 1),
-         "there": job.folder(out).is_dir(), "seconds": sweeps.needed(job, found)[0] or float("nan"),
-         "MiB": round(sweeps.needed(job, found)[1])} for job in planned
+         "there": job.folder(out).is_dir(), "seconds": seconds or float("nan"),
+         "MiB": round(memory)} for job, (seconds, memory) in zip(planned, needs, strict=True)
     )  # fmt: skip
     left = (table["seconds"] * table["runs"] * ~table["there"]).sum() / args.jobs
     shown = table.groupby(["run", "data"], sort=False).agg(

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import yaml
 
+from benchmarks.sweeps import CLUSTER
 from tests.runs.test_execution import alive, wait_for
 from tests.runs.test_notebooks import write
 from workbench import cli, runs
@@ -386,27 +387,6 @@ def test_runs_that_do_not_fit_into_memory_wait_for_each_other(tmp_path):
 
 # --- Ray ----------------------------------------------------------------------------------------
 
-CLUSTER = """
-import threading, time, sys
-from pathlib import Path
-from ray.cluster_utils import Cluster
-from workbench import runs
-
-head = {"num_cpus": 1, "include_dashboard": False}
-cluster = Cluster(initialize_head=True, head_node_args=head)
-lost = cluster.add_node(num_cpus=1)
-cluster.add_node(num_cpus=1)
-
-def kill():
-    while not len(list(Path("out/runs").glob("[!.]*"))) >= 3:
-        time.sleep(0.05)
-    cluster.remove_node(lost, allow_graceful=False)
-    print("killed", len(runs.list_runs("out/runs")), flush=True)
-
-threading.Thread(target=kill, daemon=True).start()
-print(len(runs.sweep("s.yaml", "out", address=cluster.address)))
-"""
-
 
 def test_a_cluster_that_loses_a_machine_gives_the_same_runs(files, here):
     pytest.importorskip("ray")
@@ -417,8 +397,9 @@ def test_a_cluster_that_loses_a_machine_gives_the_same_runs(files, here):
         "PYTHONPATH": str(Path(cli.__file__).parents[1]),
         "RAY_raylet_start_wait_time_s": "120",
     }
-    done = subprocess.run([sys.executable, "-c", CLUSTER], capture_output=True, text=True,
-                          timeout=300, env=os.environ | paths)  # fmt: skip
+    words = [sys.executable, "-c", CLUSTER, "s.yaml", "out", "3"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300,
+                          env=os.environ | paths)  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     killed = next(line for line in done.stdout.splitlines() if line.startswith("killed "))
     assert 3 <= int(killed.split()[1]) < 18

@@ -87,9 +87,8 @@ def fit_arguments(model: str) -> tuple[str, ...]:
     """What `fit` reads; `source-only` takes unlabelled texts and leaves them unread."""
     import inspect
 
-    if model == "source-only":
-        return ()
-    return tuple(inspect.signature(models.build(model).fit).parameters)
+    takes = inspect.signature(models.build(model).fit).parameters
+    return tuple(name for name in takes if (model, name) != ("source-only", "unlabeled"))
 
 
 def read(file: str | Path | dict) -> dict:

@@ -1,6 +1,5 @@
 """One training into one run folder, by one process or by several ranks that train together."""
 
-import inspect
 import logging
 import os
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from workbench import data, evaluation, models
 from workbench.errors import UserError, first_line
 from workbench.models import checks
-from workbench.runs import folders, provenance
+from workbench.runs import folders, plan, provenance
 from workbench.training import devices
 
 GRACE = 2.0  # seconds in which the launcher finds the rank that failed first
@@ -38,12 +37,12 @@ def prepare(name: str, source: str, *columns: str, limit: int | None = None, **s
     getattr(model, "_check", lambda: None)()
     dataset = data.load(source, *columns, requires=("label",))
     splits, more = data.frames(dataset, limit), {}
-    takes = inspect.signature(model.fit).parameters
+    takes = plan.fit_arguments(name)
     if "validation" in takes:
         more["validation"] = _texts_and_labels(splits[1])
     if "unlabeled" in takes and "unlabeled" in dataset:
         more["unlabeled"] = list(dataset["unlabeled"]["text"])[:limit]
-    elif "unlabeled" in takes and name != "source-only":
+    elif "unlabeled" in takes:
         raise UserError(f"'{name}' adapts to texts without labels, and '{source}' has none.")
     return model, splits, more
 

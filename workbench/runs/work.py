@@ -9,13 +9,13 @@ import tempfile
 import threading
 import time
 import zipfile
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from workbench.errors import UserError, first_line, taking_notes
 from workbench.runs import execution, files, jobs, plan, report, search
 from workbench.runs.plan import Job
+from workbench.runs.worker import kill
 
 
 def perform(group: list[Job], frames: dict, out: Path, home: Path | None = None) -> list[dict]:
@@ -103,10 +103,7 @@ def _listen(groups: queue.Queue) -> None:
     """Hand on what the parent asks for; the pipe closes when it is gone, however it went."""
     for line in sys.stdin:
         groups.put(json.loads(line))
-    with suppress(ImportError):
-        from workbench.runs.worker import kill
-
-        kill(os.getpid(), itself=False)  # the kernels of a notebook
+    kill(os.getpid(), itself=False)  # the kernels of a notebook
     os._exit(1)
 
 

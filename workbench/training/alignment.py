@@ -11,7 +11,7 @@ import transformers
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from workbench.errors import UserError
+from workbench.training import strategies
 from workbench.training.batches import IGNORED
 
 _LARGEST = 4096  # inputs of a discriminator that sees features times classes (Long et al. 2018)
@@ -38,12 +38,9 @@ class Aligned(nn.Module):
     def __init__(self, model, penalty: Callable[[int, int], Callable]) -> None:
         super().__init__()
         self.model, self.progress, classes = model, 0.0, model.config.num_labels
-        linear = [m for m in model.modules()
-                  if isinstance(m, nn.Linear) and m.out_features == classes]  # fmt: skip
-        if not linear:
-            raise UserError(f"{type(model).__name__} has no linear layer last, to align before.")
-        self._last = [linear[-1]]  # in a list, because it is a part of the model already
-        self.penalty = penalty(linear[-1].in_features, classes)
+        last = strategies.last_linear(model, classes, "to align before")
+        self._last = [last]  # in a list, because it is a part of the model already
+        self.penalty = penalty(last.in_features, classes)
 
     def forward(self, target=None, **inputs):
         """Output of the classifier for a batch and, of a batch of both domains, which is target."""

@@ -12,7 +12,7 @@ import transformers
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from workbench.errors import UserError
+from workbench.training import strategies
 from workbench.training.batches import IGNORED
 from workbench.training.history import History
 
@@ -96,12 +96,7 @@ def with_classes(model, kept: slice, classes: Sequence):
     UserError : the head ends in no linear layer.
     """
     part = copy.deepcopy(model, {id(model.base_model): model.base_model})
-    size = model.config.num_labels
-    linear = [m for m in part.modules()
-              if isinstance(m, nn.Linear) and m.out_features == size]  # fmt: skip
-    if not linear:
-        raise UserError(f"{type(model).__name__} has no linear layer last, to share out to tasks.")
-    last = linear[-1]
+    last = strategies.last_linear(part, model.config.num_labels, "to share out to tasks")
     for name, values in last.named_parameters():
         setattr(last, name, nn.Parameter(values.data[kept]))
     last.out_features = part.num_labels = len(classes)

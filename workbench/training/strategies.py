@@ -210,3 +210,16 @@ def with_adapters(model, rank: int):
 def merge(adapted):
     """The plain classifier that a model with adapters amounts to."""
     return adapted.merge_and_unload()
+
+
+def last_linear(model, classes: int, purpose: str) -> nn.Linear:
+    """The last linear layer of a classifier, which gives its logits.
+
+    Raises
+    ------
+    UserError : its head ends in no linear layer; `purpose` says what one was needed for.
+    """
+    linear = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == classes]
+    if not linear:
+        raise UserError(f"{type(model).__name__} has no linear layer last, {purpose}.")
+    return linear[-1]
