@@ -17,6 +17,12 @@ for name in ("HF_HUB_OFFLINE", "WORKBENCH_RUNS"):
     os.environ.pop(name, None)
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("slow") and not os.environ.get("WORKBENCH_SLOW"):
+            item.add_marker(pytest.mark.skip(reason="a simulation: set WORKBENCH_SLOW=1"))
+
+
 def in_ci() -> bool:
     return os.environ.get("CI", "").lower() == "true"
 

@@ -6,6 +6,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["explain", "gap", "plots", "selection"],
     submod_attrs={
+        "calibration": [
+            "calibration_error", "conformal_sets", "cooled", "reliability", "risk_coverage",
+            "temperature",
+        ],
         "comparison": ["compare", "mcnemar", "p_text"],
         "corrections": ["holm", "max_t"],
         "seeds": ["over_seeds"],

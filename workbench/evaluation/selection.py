@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import unknown
-from workbench.evaluation import gap
+from workbench.evaluation import calibration, gap
 from workbench.evaluation.scores import class_names, wilson
 from workbench.models import checks
 
@@ -41,7 +41,8 @@ def scores(
     said, rows = _predict(fitted[baseline], target)[1], {}
     for name, model in fitted.items():
         (home, at_home), (p, predicted) = _predict(model, texts), _predict(model, target)
-        q = _calibrated(p, home, labels[:, None] == class_names(model.classes_))
+        truth = labels[:, None] == class_names(model.classes_)
+        q = calibration.tempered(p, calibration.fit_temperature(home, truth))
         right = at_home == labels
         counts, wanted = (pd.Series(each).value_counts() for each in (predicted, labels))
         rows[name] = row = {
@@ -88,17 +89,6 @@ def choose(table: pd.DataFrame, scorer: str, baseline: str = BASELINE, margin: f
 def _predict(model, texts) -> tuple[np.ndarray, np.ndarray]:
     probabilities = np.asarray(model.predict_proba(texts), float)
     return probabilities, class_names(model.classes_)[probabilities.argmax(axis=1)]
-
-
-def _calibrated(p: np.ndarray, home: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """`p` at the temperature at which `home` fits the mask `truth` best (Guo et al. 2017)."""
-    from scipy import optimize, special
-
-    def at(log_t, p):
-        return special.softmax(np.log(p.clip(1e-12)) / np.exp(log_t), axis=1)
-
-    loss = lambda log_t: -np.log(at(log_t, home)[truth].clip(1e-12)).mean()  # noqa: E731
-    return at(optimize.minimize_scalar(loss, bounds=(-3, 5)).x, p)
 
 
 def _density(p: np.ndarray) -> float:
