@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "comparison": ["compare", "mcnemar", "p_text"],
         "corrections": ["holm", "max_t"],
         "seeds": ["over_seeds"],
+        "slices": ["slice_columns", "slices"],
         "scores": [
             "Evaluation", "confusion", "corrected_t_test", "evaluate", "log_loss", "main_metric",
             "metrics", "wilson",

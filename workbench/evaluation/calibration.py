@@ -14,7 +14,7 @@ def reliability(predictions: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
     """
     rows = _confident(predictions)
     found = rows.rename(columns={"right": "accuracy"}).groupby(_bin(rows, bins))
-    return _with_intervals(found.mean().assign(n=found.size()), "accuracy")
+    return with_intervals(found.mean().assign(n=found.size()), "accuracy")
 
 
 def calibration_error(
@@ -86,7 +86,7 @@ def risk_coverage(predictions: pd.DataFrame) -> pd.DataFrame:
     table["risk"] = [wrong[:k].mean() for k in n]
     in_any_order = wrong.groupby(confidence).transform("mean")
     table.attrs["area"] = float(in_any_order.expanding().mean().mean())
-    return _with_intervals(table, "risk")
+    return with_intervals(table, "risk")
 
 
 def conformal_sets(
@@ -130,6 +130,7 @@ def _bin(rows: pd.DataFrame, bins: int) -> pd.Series:
     return np.minimum((rows["confidence"] * bins).astype(int), bins - 1).rename("bin")
 
 
-def _with_intervals(table: pd.DataFrame, share: str) -> pd.DataFrame:
+def with_intervals(table: pd.DataFrame, share: str) -> pd.DataFrame:
+    """The table with the 95% Wilson interval of its column `share`, of ``n`` rows each."""
     ends = [wilson(round(n * s), int(n)) for n, s in zip(table["n"], table[share], strict=True)]
     return table.assign(**pd.DataFrame(ends, table.index, [f"{share}_low", f"{share}_high"]))
