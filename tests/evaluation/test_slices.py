@@ -33,7 +33,7 @@ def sst2(real_data):
 
 
 def test_texts_are_sliced_in_english_and_chinese():
-    texts = ["It was not good.", "It was good, a gem of a film.", "这个故事很好。", "质量不好。"]
+    texts = ["It was not good.", "It was good, a gem of a film.", "质量不错。", "质量不好。"]
     predictions = pd.DataFrame({"text": texts, "domain": list("aabb")}, index=[7, 8, 9, 9])
     columns = evaluate.slice_columns(predictions)
     assert columns["words"].tolist()[:2] == [4, 8]

@@ -10,6 +10,9 @@ from workbench.errors import UserError
 from workbench.evaluation.calibration import with_intervals
 from workbench.evaluation.scores import class_names
 
+# Chinese words that begin as a negation does: not bad, but, different, not only, incessantly.
+NO_NEGATION = frozenset("不错 不过 不同 不少 不仅 不但 不管 不论 不断 不得不 不得了 不然".split())
+
 
 def slice_columns(predictions: pd.DataFrame, training=None) -> pd.DataFrame:
     """What rows are sliced by: length, rare words, negation, language, and domain where known.
@@ -22,7 +25,7 @@ def slice_columns(predictions: pd.DataFrame, training=None) -> pd.DataFrame:
     columns = pd.DataFrame({
         "words": [len(words) for words in tokens],
         "rare words": [sum(texts_with[w] <= own for w in words) for words in tokens],
-        "negation": [not text.NEGATIONS.isdisjoint(words) for words in tokens],
+        "negation": [any(map(_negates, words)) for words in tokens],
         "language": [text.language_of(each) for each in predictions["text"]],
     })  # fmt: skip
     return columns.assign(**predictions.filter(["domain"]).reset_index(drop=True))
@@ -74,6 +77,10 @@ def slices(
     lowest = (drawn / n).min(axis=1)
     found.attrs["lowest_by_chance"] = np.quantile(lowest, [0.025, 0.5, 0.975]).tolist()
     return found
+
+
+def _negates(word: str) -> bool:
+    return word in text.NEGATIONS or (word[0] in "不没" and word not in NO_NEGATION)
 
 
 def _thirds(values: pd.Series) -> pd.Series:
