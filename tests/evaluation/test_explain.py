@@ -1,8 +1,11 @@
+import dataclasses
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from workbench import models
+from workbench import data, models
 from workbench.errors import UserError
 from workbench.evaluation import explain
 
@@ -103,6 +106,176 @@ def test_the_number_that_is_shown_is_given():
     found = explain.occlusion(Counts(great=0.3), "a great film", probabilities=[0.25, 0.75])
     assert (found.label, found.probability) == ("good", 0.75)
     assert found.attributions == pytest.approx([0, 0.3, 0])
+
+
+def logistic(texts=("a superb film", "superb sound", "an awful film", "not superb sound")):
+    return models.build("logistic").fit([*texts] * 5, ["good", "good", "bad", "bad"] * 5)
+
+
+@pytest.mark.parametrize("name", ["logistic", "naive-bayes", "svm", "perceptron"])
+def test_coefficients_add_up_to_the_score(name):
+    texts = ["a superb film", "superb sound", "an awful film", "not superb sound"] * 5
+    model = models.build(name).fit(texts, ["good", "good", "bad", "bad"] * 5)
+    found = explain.coefficients(model, "Not a superb film, don’t think")
+    assert found.words == ["Not", "a", "superb", "film", "don’t", "think"]
+    score = found.attributions.sum() + found.baseline
+    if name in ("logistic", "naive-bayes"):
+        assert score == pytest.approx(np.log(found.probability / (1 - found.probability)))
+    else:
+        rule = model[-1].calibrated_classifiers_[0].estimator
+        assert score == pytest.approx(
+            abs(rule.decision_function(model[0].transform([found.text]))[0])
+        )
+
+
+def test_a_coefficient_is_weight_times_value_and_each_word_has_half_of_a_pair():
+    model = logistic()
+    vectorizer, rule = model[0], model[-1]
+    values = vectorizer.transform(["not superb"]).toarray()[0] * rule.coef_[0]
+    known = vectorizer.vocabulary_
+    pair = values[known["not superb"]] / 2
+    found = explain.coefficients(model, "not superb")
+    sign = {"good": 1, "bad": -1}[found.label]
+    wanted = [sign * (values[known[word]] + pair) for word in ("not", "superb")]
+    assert found.attributions == pytest.approx(wanted)
+    assert found.baseline == pytest.approx(sign * rule.intercept_[0])
+
+
+def test_coefficients_of_several_classes_add_up_to_the_score_against_the_others():
+    texts, labels = ["good film", "bad film", "plain film"] * 4, ["good", "bad", "plain"] * 4
+    model = models.build("logistic").fit(texts, labels)
+    found = explain.coefficients(model, "plain old film")
+    log_p = np.log(np.sort(model.predict_proba(["plain old film"])[0]))
+    assert found.label == "plain"
+    assert found.attributions.sum() + found.baseline == pytest.approx(log_p[2] - log_p[:2].mean())
+
+
+def test_coefficients_of_a_pipeline_that_scikit_learn_cuts():
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    model = make_pipeline(CountVectorizer(ngram_range=(2, 2)), LogisticRegression())
+    model.fit(["not good", "very good", "not bad", "very bad"], [0, 1, 1, 0])
+    found = explain.coefficients(model, "It is not good")
+    assert found.words == ["It", "is", "not", "good"]
+    assert found.attributions[:2] == pytest.approx([0, 0])
+    assert found.attributions[2] == pytest.approx(found.attributions[3])
+    assert found.attributions[2] > 0
+
+
+@pytest.mark.parametrize("name", ["majority", "random-forest", "rnn"])
+def test_what_is_not_linear_in_counted_words_has_no_coefficients(name):
+    settings = {"epochs": 1} if name == "rnn" else {}
+    model = models.build(name, **settings).fit(
+        ["a good film", "a bad", "not good"] * 4, [1, 0, 0] * 4
+    )
+    with pytest.raises(UserError, match="not linear in counted words"):
+        explain.coefficients(model, "a good film")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("cnn", {}), ("lstm", {}), ("bert", {}), ("roberta", {}), ("gpt2", {})]
+)
+def test_integrated_gradients_add_up_to_the_probability(name, settings, checkpoint):
+    texts, labels = ["a good film", "a bad book"] * 8, ["good", "bad"] * 8
+    if name in ("cnn", "lstm"):
+        settings = {"min_count": 1, "learning_rate": 1e-2}
+    else:
+        name = str(checkpoint(name))
+    model = models.build(name, epochs=2, max_length=8, precision="fp32", **settings)
+    model.fit(texts, labels)
+    for text in ("A good film, and bad book, is it not? And more", "a  good\nfilm", "坏 good!", ""):
+        found = explain.integrated_gradients(model, text)
+        p = model.predict_proba([text])[0]
+        assert found.label == model.classes_[p.argmax()]
+        assert found.probability == pytest.approx(p.max(), abs=1e-5)
+        gap = found.probability - found.baseline - found.attributions.sum()
+        assert abs(gap) < 1e-3, text
+        assert len(found.words) == len(found.attributions) == found.n
+
+
+def test_integrated_gradients_start_at_padding():
+    import torch
+
+    model = models.build("cnn", epochs=3, min_count=1, learning_rate=1e-2)
+    model.fit(["a good film", "a bad book"] * 8, ["good", "bad"] * 8)
+    found = explain.integrated_gradients(model, "good film")
+    padding, read = torch.zeros(1, 2, dtype=torch.int64), torch.ones(1, 2, dtype=torch.int64)
+    with torch.no_grad():
+        p = model._model.eval()(padding, read).logits.softmax(-1)[0]
+    assert found.baseline == pytest.approx(p[list(model.classes_).index(found.label)].item())
+
+
+@pytest.mark.parametrize("name", ["logistic", "frozen"])
+def test_what_has_no_gradients_says_so(name, checkpoint):
+    model = (
+        models.build(str(checkpoint("bert")), strategy="frozen") if name == "frozen" else logistic()
+    )
+    if name == "frozen":
+        model.fit(["a good film", "a bad book"] * 4, ["good", "bad"] * 4)
+    with pytest.raises(UserError, match=r"use explain\.occlusion"):
+        explain.integrated_gradients(model, "a good film")
+
+
+def test_words_that_matter_beat_random_words_and_others_do_not():
+    texts = [
+        f"{'great' if i % 2 else 'dull'} w{i} x{i} y{i} z{i} v{i} u{i} t{i}" for i in range(40)
+    ]
+    model = Counts(great=0.4, dull=-0.4)
+    found = explain.faithfulness(model, texts)
+    assert (found["low"] > 0).all()
+    # Taking the word away costs 0.4 at any share, keeping it alone costs nothing.
+    assert found["method"].tolist() == pytest.approx([0.4, 0.0])
+    assert ((found["low"] < found["difference"]) & (found["difference"] < found["high"])).all()
+
+    def without_a_clue(model, text):
+        other = explain.occlusion(model, text)
+        drawn = np.random.default_rng(len(text) + ord(text[5])).normal(size=other.n)
+        return dataclasses.replace(other, attributions=drawn)
+
+    found = explain.faithfulness(model, texts, without_a_clue)
+    assert (found["low"] < 0).all()
+
+
+def test_faithfulness_needs_texts_with_words():
+    with pytest.raises(UserError, match="2 texts of 2 words"):
+        explain.faithfulness(Counts(), ["one", "two words"])
+
+
+def test_an_interval_of_a_few_values_covers_the_mean():
+    drawn = np.random.default_rng(0).normal(size=(400, 12))
+    ends = np.array([explain.mean_interval(values) for values in drawn])
+    assert 0.92 < np.mean((ends[:, 0] < 0) & (ends[:, 1] > 0)) < 0.98
+    assert explain.mean_interval(np.ones(5)) == (1, 1)
+
+
+def test_bars_show_each_explanation_and_no_markup():
+    both = {"one": explain.occlusion(Counts(great=0.3, but=-0.1), "great <b>film</b> but"),
+            "two": explain.coefficients(logistic(), "superb film")}  # fmt: skip
+    figure = explain.bars(both)
+    assert [list(bar.x) for bar in figure.data] == [list(e.attributions) for e in both.values()]
+    assert figure.data[0].y[1] == "2 &lt;b&gt;film&lt;/b&gt;"
+    assert len(set(figure.data[0].marker.color)) == 2
+    assert [figure.layout.xaxis.title.text, figure.layout.xaxis2.title.text] == [
+        "probability", "score",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [explain.occlusion, explain.integrated_gradients])
+def test_explanations_of_a_fine_tuned_encoder_beat_random_words_on_sst2(real_data, method, minilm):
+    model, texts = minilm
+    found = explain.faithfulness(model, texts, method)
+    assert (found["low"] > 0).all(), found
+
+
+@pytest.fixture(scope="module")
+def minilm(real_data):
+    with warnings.catch_warnings(action="ignore"):  # of three texts that stand in two splits
+        train, _, test = data.frames(data.load(real_data / "sst2"), limit=600)
+    model = models.build("minilm", epochs=3, max_length=48)
+    return model.fit(list(train["text"]), list(train["label"])), list(test["text"][:25])
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,9 @@ class TryIt(base.Shown):
         table = self.predict([text]).set_index("model").filter(regex="^p_")
         return table.rename(columns=lambda column: column[2:])
 
-    def explain(self, text: str, table: pd.DataFrame | None = None) -> dict[str, explain.Occlusion]:
+    def explain(
+        self, text: str, table: pd.DataFrame | None = None
+    ) -> dict[str, explain.Explanation]:
         """What each model's prediction rests on, by its name; `table` is its `predict_proba`."""
         table, found = self.predict_proba(text) if table is None else table, {}
         for name, model in self.models.items():

@@ -96,7 +96,7 @@ def nearest(found: dict[str, pd.DataFrame]) -> str:
     return parts
 
 
-def explanations(found: dict[str, explain.Occlusion]) -> str:
+def explanations(found: dict[str, explain.Explanation]) -> str:
     """For each model the whole text with its words marked, and the numbers behind a fold."""
     legend = (
         "The number behind a word: points of probability that the prediction loses without it. "
@@ -106,7 +106,7 @@ def explanations(found: dict[str, explain.Occlusion]) -> str:
     return f'<div style="line-height:1.5"><p>{legend}</p>{parts}</div>'
 
 
-def _explained(name: str, found: explain.Occlusion) -> str:
+def _explained(name: str, found: explain.Explanation) -> str:
     notes = ""
     if cut := len(found.text) - found.read:
         notes += f" It reads {found.read} characters; the last {cut}, struck through, are cut off."
@@ -122,7 +122,7 @@ def _explained(name: str, found: explain.Occlusion) -> str:
     return f"<div><p>{head}{notes}</p>{marks}{fold}</div>"
 
 
-def marked(found: explain.Occlusion) -> str:
+def marked(found: explain.Explanation) -> str:
     """The text as HTML: what speaks for the prediction underlined, what against it dashed."""
     parts, at = [], 0
     strongest = max(abs(found.attributions).max(initial=0), LEAST)
