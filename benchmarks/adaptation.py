@@ -1,12 +1,12 @@
 """Domain adaptation on the twelve pairs of Amazon reviews: runs of a sweep, and the table of them.
 
     python -m benchmarks.adaptation --families vectors --jobs 2
-    python -m benchmarks.adaptation --families source-only fine-tuned --seeds 0 1 2
+    python -m benchmarks.adaptation --families fine-tuned --seeds 0 --jobs 12
     python -m benchmarks.adaptation --table
 
 The papers' setting: trained on the labelled reviews of the source (but for a tenth, held out), adapted to
 the target's unlabelled reviews, tested on all labelled reviews of the target; no text is in two of these.
-A row of `results/domain_adaptation.jsonl` is a run. `chosen` is what `evaluation.selection` takes for each pair
+A row of `results/domain_adaptation.jsonl` is a run; those of other families and seeds stay. `chosen` is what `evaluation.selection` takes for each pair
 by calibrated information, without a label of the target; the oracle takes what is best on the test.
 """
 
@@ -25,13 +25,22 @@ SWEEP = Path("sweeps") / "adaptation"
 KINDS = ("tfidf", "static", "frozen")
 ON_VECTORS = ("feature-selection", "pca", "lda", "coral", "subspace-alignment", "optimal-transport",
               "importance-weighting")  # fmt: skip
+TRAINING = {"max_length": 256, "epochs": 4}
+MASKED = {"pretraining_epochs": 10, "head_epochs": 2, "pretraining_rate": 3e-4}
+# Language modelling on all four domains, once for all pairs; see `pretrain`.
+PRETRAINED = {"encoder": "sweeps/encoder-of-reviews"}
+ENSEMBLE = {"teachers": 3, "share": 0.9}
+FINE_TUNED = [
+    ("source-only", {}), ("deep-coral", {}), ("mmd", {}), ("mcc", {}), ("dann", {}), ("cdan", {}),
+    ("self-training", {}), ("self-training", ENSEMBLE), ("dapt", MASKED),
+    ("udalm", MASKED | {"share": 0.7}), ("source-only", PRETRAINED),
+    ("self-training", ENSEMBLE | PRETRAINED),
+]  # fmt: skip
 FAMILIES = {
     "baselines": ["logistic", {"static": {"max_length": 128}},
                   {"minilm": {"strategy": "frozen", "max_length": 128}}],
     "vectors": [{name: {"vectors": kind}} for kind in KINDS for name in ON_VECTORS],
-    "source-only": [{"source-only": {"max_length": 256}}],
-    "fine-tuned": [{name: {"max_length": 256}} for name in
-                   ("mcc", "deep-coral", "mmd", "dann", "cdan", "self-training", "dapt", "udalm")],
+    "fine-tuned": [{name: TRAINING | settings} for name, settings in FINE_TUNED],
 }  # fmt: skip
 BASELINES = {
     "logistic": "tfidf",
@@ -50,16 +59,33 @@ def collect(families: list[str], seeds: list[int], jobs: int) -> list[dict]:
     return [row(run) for run in runs.sweep(spec, SWEEP, jobs=jobs)]
 
 
+def pretrain(encoder: str = "minilm") -> None:
+    """Write the encoder of `PRETRAINED`: masked-LM pretraining on the four domains' other reviews."""
+    from workbench import models
+    from workbench.training.history import History
+
+    files = sorted((cases.folder() / "amazon").glob("*/unlabeled.csv"))
+    texts = list(pd.concat(pd.read_csv(file, encoding="utf-8") for file in files)["text"])
+    model = models.build("dapt", encoder=encoder, max_length=256, batch_size=128, **MASKED)
+    model.history_ = History()
+    model._pretrain(texts, PRETRAINED["encoder"])
+
+
 def row(run) -> dict:
     given, settings = run.info["parameters"], run.info["settings"]
     method = settings["model"].partition(":")[0]  # static:minilm
     kind = BASELINES.get(method) or settings.get("vectors", "fine-tuned")
+    several = f"{settings['teachers']} teachers" if settings.get("teachers", 1) > 1 else ""
+    encoder = "encoder of reviews" if settings.get("encoder") == PRETRAINED["encoder"] else ""
+    if variant := ", ".join(filter(None, (several, encoder))):
+        method += f" ({variant})"
     return {
         "method": method, "vectors": kind, "source": given["SOURCE"],
         "target": given["TARGET"], "seed": given["SEED"], "setting": "inductive",
         "selection": "none", "accuracy": run.metrics["accuracy"],
         "macro_f1": run.metrics["macro_f1"], "source_dev": run.metrics["validation_accuracy"],
-        "tested": run.metrics["n"], "seconds": run.info["seconds"], "device": run.info["device"],
+        "tested": run.metrics["n"], "seconds": run.info["seconds"],
+        "peak_mb": run.info["peak_memory"], "device": run.info["device"],
         "versions": run.info["versions"],
     }  # fmt: skip
 

@@ -95,6 +95,12 @@ def test_both_losses_go_through_one_encoder(folder, steps):
     assert np.array_equal(again.predict_proba(TARGET), model.predict_proba(TARGET))
 
 
+def test_the_shortest_texts_may_be_of_the_target(folder):
+    model = models.build("udalm", encoder=folder, **SHORT)
+    model.fit(TEXTS, LABELS, unlabeled=["so", "no", *TARGET])
+    assert np.isfinite(model.predict_proba(TARGET)).all()
+
+
 @pytest.mark.parametrize("family", ["roberta", "distilbert", "deberta-v2", "albert"])
 def test_other_families(family, tmp_path):
     model = models.build("udalm", encoder=families.make(family, tmp_path), **SHORT)

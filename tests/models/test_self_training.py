@@ -65,6 +65,24 @@ def test_students_are_fresh_and_learn_from_more_with_each_stage(folder, monkeypa
     assert all(model.history_.column(name)[1] for name in ("stage1_loss", "stage2_loss", "loss"))
 
 
+def test_several_teachers_of_other_seeds_label_the_target_together(folder, monkeypatch):
+    said = []
+    surest = self_training.surest
+    monkeypatch.setattr(
+        self_training, "surest", lambda p, share: said.append(p) or surest(p, share)
+    )
+    settings = {"encoder": folder, "stages": 1, **SHORT}
+    model = models.build("self-training", teachers=2, seed=5, **settings)
+    model.fit(TEXTS, LABELS, unlabeled=TARGET)
+    alone = [
+        models.build("source-only", encoder=folder, seed=seed, **SHORT).fit(TEXTS, LABELS)
+        for seed in (5, 1005)
+    ]
+    assert np.allclose(said[0], np.mean([each.predict_proba(TARGET) for each in alone], axis=0))
+    assert model.seed == 5
+    assert all(model.history_.column(f"stage1_{i}_loss")[1] for i in (1, 2))
+
+
 @pytest.mark.parametrize("strategy", ["full", "frozen"])
 def test_the_same_seed_gives_the_same_and_no_text_is_kept(folder, strategy):
     model = models.build("self-training", encoder=folder, strategy=strategy, **SHORT)

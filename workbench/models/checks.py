@@ -59,6 +59,7 @@ RANGES = {
     "keep": Range(0, 1, above=True), "limit": _SHARE,
     "weight": Range(), "temperature": _POSITIVE,
     "head_epochs": Range(0, 10_000, above=True), "share": _SHARE, "stages": _COUNT,
+    "teachers": _COUNT,
 }  # fmt: skip
 
 

@@ -150,7 +150,8 @@ class HideTokens:
         self._collator.create_rng()
         special = torch.isin(ids, self._special)
         ids, labels = self._collator.torch_mask_tokens(ids.clone(), special)
-        return batch | {"input_ids": ids, "labels": labels, "hidden": labels != -100}
+        hidden = {"input_ids": ids, "labels": labels, "hidden": labels != -100}
+        return batch | {name: x.to(batch["input_ids"].device) for name, x in hidden.items()}
 
 
 class MaskedOnly(nn.Module):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from workbench.errors import UserError
 from workbench.runs import files
-from workbench.training.devices import device
+from workbench.training.devices import device, peak_memory
 from workbench.training.history import History
 
 PACKAGES = (
@@ -91,8 +91,8 @@ def save(
         "name": name, "notes": notes, "notebook": notebook, "parameters": parameters,
         "settings": settings, "data": data or {}, "stopped": stopped, "versions": versions(),
         "seed": parameters.get("SEED", settings.get("seed")), "device": device(),
-        "git": _git_revision(), "seconds": seconds, "time": time.strftime("%Y-%m-%dT%H:%M:%S"),
-        "test_set": _test_set(predictions),
+        "peak_memory": round(peak_memory()), "git": _git_revision(), "seconds": seconds,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S"), "test_set": _test_set(predictions),
     }  # fmt: skip
     place = root_folder(root)
     with _writing(place):

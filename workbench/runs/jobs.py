@@ -9,6 +9,7 @@ from workbench import data, evaluation, models
 from workbench.errors import UserError
 from workbench.runs import folders, plan, provenance
 from workbench.runs.plan import Job
+from workbench.training import devices
 
 MOST = 1000  # texts of a target
 
@@ -27,6 +28,7 @@ def train(job: Job, rows: tuple) -> tuple:
     more = {"unlabeled": unlabeled} if "unlabeled" in takes else {}
     if "validation" in takes and (settings.get("patience") or job.trial is not None):
         more["validation"] = (list(validation["text"]), list(validation["label"]))
+    devices.peak_memory(anew=True)
     started = time.perf_counter()
     model.fit(list(training["text"]), list(training["label"]), **more)
     return model, round(time.perf_counter() - started, 3), training

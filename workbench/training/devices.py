@@ -23,6 +23,23 @@ def device() -> str:
     return f"cpu: {os.cpu_count()} cores"
 
 
+def peak_memory(anew: bool = False) -> float:
+    """MiB that this process had at most: of main memory, or of a GPU since last asked `anew`."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        if anew:
+            torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.max_memory_allocated() / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 2**20
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
 def ranks() -> tuple[int, int]:
     """The number of this process and how many train together, as torchrun and accelerate say."""
     if "LOCAL_RANK" not in os.environ:  # a cluster may set the others for every job

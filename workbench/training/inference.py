@@ -34,10 +34,12 @@ def usable_precision(model, batch: dict, wanted: str = "auto") -> str:
     """
     found = precision(wanted)
     for candidate in dict.fromkeys([found, "fp32"] if wanted == "auto" else [found]):
-        device = next(model.parameters()).device.type
-        model.train()
+        # Of a model that is trained in several stages parts may be on a GPU already.
+        device = next(model.parameters()).device
+        batch = {name: values.to(device) for name, values in batch.items()}
+        model.to(device).train()
         try:
-            with torch.autocast(device, torch.bfloat16, candidate == "bf16"):
+            with torch.autocast(device.type, torch.bfloat16, candidate == "bf16"):
                 model(**batch).logits.sum().backward()
             return candidate
         except Exception as error:  # whatever an architecture raises

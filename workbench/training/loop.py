@@ -95,7 +95,7 @@ def fit(
 
 
 def _usable_precision(model, train: Encoded, prepare: Callable, settings) -> str:
-    batch = prepare(train.__getitems__(np.argsort(train.length)[:2]), 0)
+    batch = prepare(train.__getitems__(np.argsort(train.length[: len(train)])[:2]), 0)
     batch.pop("labels")
     return inference.usable_precision(model, batch, settings.precision)
 

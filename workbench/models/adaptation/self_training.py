@@ -23,6 +23,8 @@ class SelfTraining(base.Adapted):
     Parameters
     ----------
     stages : students, each after the other.
+    teachers : of each stage, of different seeds, whose mean probabilities label the target; above 1
+        their rows are ``stage1_1_loss``, ``stage1_2_loss``, …
     share : of the target's texts, in the last stage; a class of which too few are found gives all.
 
     The other parameters are those of `encoder_classifier.TextClassifier`.
@@ -30,23 +32,38 @@ class SelfTraining(base.Adapted):
 
     _: KW_ONLY
     stages: int = 2
+    teachers: int = 1
     share: float = 0.6
 
     _method = "self-training"
 
     def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
-        chosen, labels, reports = np.empty(0, int), np.empty(0, int), []
-        for stage in range(self.stages + 1):
-            self._first_stage = f"stage{stage + 1}_" if stage < self.stages else ""
+        chosen, labels = np.empty(0, int), np.empty(0, int)
+        for stage in range(1, self.stages + 1):
             both = [*texts, *(self._unlabeled[i] for i in chosen)]
-            reports.append(super()._fit(both, np.r_[codes, labels], validation))
-            if stage < self.stages:
-                share = self.share * (stage + 1) / self.stages
-                chosen, labels = surest(self._probabilities(self._unlabeled), share)
-        for stage in range(self.stages if self.checkpoints else 0):
-            folder = Path(self.checkpoints, f"stage{stage + 1}").expanduser()
-            shutil.rmtree(folder, ignore_errors=True)
-        return reports[-1] | {"pseudo_labels": len(labels)}
+            probabilities = self._taught(stage, both, np.r_[codes, labels], validation)
+            chosen, labels = surest(probabilities, self.share * stage / self.stages)
+        self._first_stage = ""
+        both = [*texts, *(self._unlabeled[i] for i in chosen)]
+        report = super()._fit(both, np.r_[codes, labels], validation)
+        if self.checkpoints:
+            for folder in Path(self.checkpoints).expanduser().glob("stage*"):
+                shutil.rmtree(folder, ignore_errors=True)
+        return report | {"pseudo_labels": len(labels)}
+
+    def _taught(self, stage: int, texts: list[str], codes: np.ndarray, validation) -> np.ndarray:
+        """The mean of what fresh teachers say of the target."""
+        own, said = self.seed, []
+        try:
+            for number in range(self.teachers):
+                self.seed = own + 1000 * number
+                each = f"{number + 1}_" if self.teachers > 1 else ""
+                self._first_stage = f"stage{stage}_{each}"
+                super()._fit(texts, codes, validation)
+                said.append(self._probabilities(self._unlabeled))
+        finally:
+            self.seed = own
+        return np.mean(said, axis=0)
 
 
 def surest(probabilities: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
