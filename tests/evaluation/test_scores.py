@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,6 +108,90 @@ def test_many_classes_few_rows(classes, rows, seed):
     assert counts.to_numpy().sum() == rows
     assert np.trace(counts.to_numpy()) == (table["label"] == predicted).sum()
     assert list(counts) == list(counts.index)
+
+
+@st.composite
+def tables(draw):
+    """Classes absent from labels, predictions or columns; ties; probabilities of 0 and 1; one row.
+
+    The predicted class need not be the likeliest.
+    """
+    names, rows = draw(st.sampled_from(["ab", "abc", "abcde"])), draw(st.integers(1, 30))
+    seed, columns = draw(st.integers(0, 2**32 - 1)), draw(st.integers(2, len(names)))
+    known, random = draw(st.permutations(names))[:columns], np.random.default_rng(seed)
+    weights = random.integers(0, draw(st.integers(1, 40)), (rows, columns), endpoint=True)
+    weights[weights.sum(axis=1) == 0] = 1
+    p = weights / weights.sum(axis=1, keepdims=True)
+    return pd.DataFrame(
+        {"label": random.choice([*names[: draw(st.integers(1, len(names)))]], rows),
+         "predicted": random.choice([*names[-draw(st.integers(1, len(names))) :]], rows),
+         **{f"p_{name}": column for name, column in zip(known, p.T, strict=True)}}
+    )  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables())
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
+def test_scores_are_those_of_scikit_learn(table):
+    label, predicted, found = table["label"], table["predicted"], evaluate.metrics(table)
+    classes = sorted({*label, *(name[2:] for name in table if name.startswith("p_"))})
+    p = table.reindex(columns=[f"p_{c}" for c in classes], fill_value=0.0)
+    rest = [(label == c, p[f"p_{c}"]) for c in sorted({*label})]
+    averaged = {
+        f"macro_{name}": score(label, predicted, average="macro", zero_division=0)
+        for name, score in (("f1", reference.f1_score), ("precision", reference.precision_score),
+                            ("recall", reference.recall_score))
+    }  # fmt: skip
+    expected = averaged | {
+        "accuracy": reference.accuracy_score(label, predicted),
+        "micro_f1": reference.f1_score(label, predicted, average="micro"),
+        "balanced_accuracy": reference.balanced_accuracy_score(label, predicted),
+        "matthews": reference.matthews_corrcoef(label, predicted),
+        "loss": reference.log_loss(label, p.clip(lower=1e-12).to_numpy(), labels=classes),
+        "brier": reference.brier_score_loss(label, p, labels=classes, scale_by_half=False)
+        if len(classes) > 2
+        else 2 * reference.brier_score_loss(label == classes[1], p.iloc[:, 1]),
+        "average_precision": np.mean([reference.average_precision_score(*c) for c in rest]),
+    }
+    if len(rest) > 1:
+        expected["roc_auc"] = np.mean([reference.roc_auc_score(*each) for each in rest])
+    assert {*found} - {*expected} == {"accuracy_low", "accuracy_high", "n"}
+    assert {k: found[k] for k in expected} == pytest.approx(expected, abs=1e-12)
+
+
+@settings(max_examples=50, deadline=None)
+@given(tables())
+def test_classes_are_scored_as_by_scikit_learn(table):
+    found = evaluate.by_class(table)
+    columns = reference.precision_recall_fscore_support(
+        table["label"], table["predicted"], zero_division=np.nan
+    )
+    for name, expected in zip(("precision", "recall", "f1", "support"), columns, strict=True):
+        assert found[name].to_numpy() == pytest.approx(expected, abs=1e-12, nan_ok=True), name
+    assert list(found.index) == sorted({*table["label"], *table["predicted"]})
+    for name, first in found[found["support"] > 0].iterrows():
+        right = ((table["label"] == name) & (table["predicted"] == name)).sum()
+        ends = evaluate.wilson(int(right), int(first["support"]))
+        assert (first["recall_low"], first["recall_high"]) == ends
+
+
+def test_what_needs_probabilities_is_left_out_without_them():
+    found = evaluate.metrics(pd.DataFrame({"label": list("ab"), "predicted": list("aa")}))
+    assert not {"brier", "roc_auc", "average_precision"} & {*found}
+    assert all(np.isfinite(value) for value in found.values())
+
+
+def test_a_run_of_two_thousand_rows_is_scored_at_once():
+    random, names = np.random.default_rng(0), np.array(list("abcde"))
+    p = random.dirichlet(np.ones(5), 2000)
+    columns = {f"p_{c}": column for c, column in zip(names, p.T, strict=True)}
+    predicted = names[p.argmax(axis=1)]
+    table = pd.DataFrame({"label": random.choice(names, 2000), "predicted": predicted, **columns})
+    evaluate.metrics(table)
+    started = time.process_time()
+    for _ in range(10):
+        evaluate.metrics(table)
+    assert (time.process_time() - started) / 10 < 0.1
 
 
 def test_wilson_interval_of_a_textbook_value():

@@ -15,8 +15,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "seeds": ["over_seeds"],
         "slices": ["slice_columns", "slices"],
         "scores": [
-            "Evaluation", "confusion", "corrected_t_test", "evaluate", "log_loss", "main_metric",
-            "metrics", "wilson",
+            "Evaluation", "by_class", "confusion", "corrected_t_test", "evaluate", "log_loss",
+            "main_metric", "metrics", "wilson",
         ],
         "sequences": [
             "compare_by_metric", "evaluate_tags", "evaluate_texts", "paired", "how_tested",

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.data.columns import plain_names
-from workbench.errors import UserError
+from workbench.errors import UserError, unknown
 
 # What a run can be judged by, and the highest value.
 METRICS = {
@@ -37,8 +37,7 @@ class Evaluation:
 def evaluate(model, table: pd.DataFrame, split: str = "test") -> Evaluation:
     """Predict every row of `table` (columns text and label) and score the predictions.
 
-    Metrics: accuracy with its 95% Wilson interval, macro-averaged precision, recall and F1, the
-    log loss (nats), the number of rows `n` and the split's name.
+    Metrics: those of `metrics`, and the split's name.
 
     Raises
     ------
@@ -89,34 +88,112 @@ def class_names(labels) -> np.ndarray:
 
 
 def metrics(predictions: pd.DataFrame) -> dict[str, float]:
-    """The scores of a table with the columns label, predicted and ``p_<class>``."""
-    from sklearn.metrics import precision_recall_fscore_support
+    """The scores of a table with the columns label, predicted and ``p_<class>``.
 
-    label, predicted = class_names(predictions["label"]), class_names(predictions["predicted"])
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        label, predicted, average="macro", zero_division=0
-    )
-    hits = int((label == predicted).sum())
-    low, high = wilson(hits, len(label))
-    return {
-        "accuracy": hits / len(label), "accuracy_low": low, "accuracy_high": high,
-        "macro_f1": float(f1), "macro_precision": float(precision), "macro_recall": float(recall),
-        "loss": log_loss(predictions), "n": len(label),
+    Those of `of_counts`, accuracy with its 95% Wilson interval; of the probabilities ``loss``
+    (`log_loss`), ``brier`` (the squared error summed over classes, 0 to 2; Brier 1950), and of a
+    class against the rest, averaged over the true classes, ``average_precision`` and, where there
+    are two, ``roc_auc``. A class without a column has probability 0.
+    """
+    _, rows, (added,) = cells(predictions["label"], predictions["predicted"])
+    found = {name: float(value) for name, value in of_counts(rows @ added).items()}
+    accuracy, n = found.pop("accuracy"), len(predictions)
+    low, high = wilson(round(accuracy * n), n)
+    return {"accuracy": accuracy, "accuracy_low": low, "accuracy_high": high, **found,
+            "loss": log_loss(predictions), **_of_probabilities(predictions), "n": n}  # fmt: skip
+
+
+def of_counts(counts: np.ndarray, score: str = ""):
+    """All scores that follow from counts of rows, shape (3, ..., classes), or one of them.
+
+    Counted are the rows of each class that are right, that are of it, that are predicted as it.
+    ``macro_`` is the mean over classes that have a row or a prediction, 0 where undefined;
+    ``micro_f1`` equals accuracy; ``balanced_accuracy`` is the mean recall of classes with rows.
+    """
+    right, true, predicted = counts = np.asarray(counts, float)
+    hits, n, _ = counts.sum(-1)
+    recall, present = right / np.maximum(true, 1), (true + predicted > 0).sum(-1)
+    spread = (n**2 - (true**2).sum(-1)) * (n**2 - (predicted**2).sum(-1))
+    found = {
+        "accuracy": hits / n, "micro_f1": hits / n,
+        "macro_f1": (2 * right / np.maximum(true + predicted, 1)).sum(-1) / present,
+        "macro_precision": (right / np.maximum(predicted, 1)).sum(-1) / present,
+        "macro_recall": recall.sum(-1) / present,
+        "balanced_accuracy": recall.sum(-1) / (true > 0).sum(-1),
+        "matthews": (n * hits - (true * predicted).sum(-1)) / np.sqrt(spread + (spread == 0)),
     }  # fmt: skip
+    if score and score not in found:
+        raise unknown("score of predictions", score, found)
+    return found[score] if score else found
+
+
+def cells(*columns: pd.Series) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """The classes; the rows of each combination of a label and predictions; what a row counts.
+
+    The last, for each column of predictions, has the shape (3, combinations, classes): what a row
+    adds to the counts of `of_counts`.
+    """
+    found = pd.DataFrame(dict(enumerate(map(class_names, columns)))).value_counts()
+    values = [found.index.get_level_values(i).to_numpy() for i in found.index.names]
+    names = np.unique(np.concatenate(values))
+    label, *predicted = (value[:, None] == names for value in values)
+    return names, found.to_numpy(), [np.stack([label & p, label, p]) * 1.0 for p in predicted]
+
+
+def by_class(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Precision and recall of each class with 95% Wilson intervals, F1, and ``support`` (rows).
+
+    Precision is NaN where the class is never predicted, recall where it has no row.
+    """
+    names, rows, (added,) = cells(predictions["label"], predictions["predicted"])
+    right, true, predicted = (rows @ added).astype(int)
+    table = pd.DataFrame(index=pd.Index(names, name="class"))
+    for name, of in (("precision", predicted), ("recall", true)):
+        found = [
+            (k / n, *wilson(k, n)) if n else 3 * [np.nan] for k, n in zip(right, of, strict=True)
+        ]
+        table[[name, f"{name}_low", f"{name}_high"]] = found
+    return table.assign(f1=2 * right / (true + predicted), support=true)
 
 
 def log_loss(predictions: pd.DataFrame) -> float:
-    """Mean negative log probability of the true class; a class never seen counts as 1e-12."""
+    """Mean negative log probability (nats) of the true class, clipped at 1e-12."""
     p = label_probabilities(predictions).fillna(0)
     return float(-np.log(p.clip(1e-12, 1)).mean())
 
 
+def _of_probabilities(predictions: pd.DataFrame) -> dict[str, float]:
+    given, label = given_probabilities(predictions), class_names(predictions["label"])
+    if given.columns.empty:
+        return {}
+    classes, true = np.unique(label, return_inverse=True)
+    p = given.reindex(columns=classes, fill_value=0).to_numpy().T
+    error = (given.to_numpy() ** 2).sum(1) + 1 - 2 * p[true, range(len(true))]
+    areas = np.mean([_areas(each, true == i) for i, each in enumerate(p)], axis=0).tolist()
+    areas = dict(zip(("average_precision", "roc_auc")[: len(classes)], areas, strict=False))
+    return {"brier": float(error.mean()), **areas}
+
+
+def _areas(p: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+    """Average precision, and the area under the ROC curve; rows of equal `p` share a threshold."""
+    order = np.argsort(-p)
+    last = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)
+    hits, rows = np.append(0, true[order].cumsum()[last]), np.append(0, last + 1)
+    average = (np.diff(hits) * hits[1:] / rows[1:]).sum() / hits[-1]
+    return average, np.trapezoid(hits, rows - hits) / max(hits[-1] * (rows - hits)[-1], 1)
+
+
+def given_probabilities(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The columns ``p_<class>``, by the names of the classes."""
+    table = predictions.filter(regex="^p_").astype(float)
+    return table.set_axis(plain_names(pd.Series([c[2:] for c in table], dtype=object)), axis=1)
+
+
 def label_probabilities(predictions: pd.DataFrame) -> pd.Series:
     """The probability that each row gives to its true class; NaN for a class never seen."""
-    table = predictions.filter(regex="^p_")
-    names = pd.Index(plain_names(pd.Series([c[2:] for c in table], dtype=object)))
-    column = names.get_indexer(class_names(predictions["label"]))
-    padded = np.column_stack([table.to_numpy(dtype=float), np.full(len(table), np.nan)])
+    table = given_probabilities(predictions)
+    column = table.columns.get_indexer(class_names(predictions["label"]))
+    padded = np.column_stack([table, np.full(len(table), np.nan)])
     return pd.Series(padded[np.arange(len(table)), column], index=predictions.index)
 
 
