@@ -4,7 +4,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["explain", "gap", "plots", "selection"],
+    submodules=["behaviour", "explain", "gap", "plots", "selection"],
     submod_attrs={
         "calibration": [
             "calibration_error", "conformal_sets", "cooled", "reliability", "risk_coverage",
