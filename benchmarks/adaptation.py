@@ -42,6 +42,7 @@ FAMILIES = {
     "vectors": [{name: {"vectors": kind}} for kind in KINDS for name in ON_VECTORS],
     "fine-tuned": [{name: TRAINING | settings} for name, settings in FINE_TUNED],
 }  # fmt: skip
+RUN = ["method", "vectors", "source", "target", "seed"]
 BASELINES = {
     "logistic": "tfidf",
     "static": "static",
@@ -137,8 +138,14 @@ def read() -> list[dict]:
     return [json.loads(line) for line in RESULTS.read_text().splitlines()]
 
 
+def write(rows: list[dict]) -> None:
+    """Put `rows` in place of those of the same runs, and beside the others."""
+    runs = {tuple(each[name] for name in RUN): each for each in [*read(), *rows]}
+    RESULTS.write_text("".join(json.dumps(each) + "\n" for each in runs.values()))
+
+
 def table(rows: list[dict]) -> str:
-    """Means over the pairs, and each method against the baseline on the same vectors."""
+    """Each method against the baseline on the same vectors and the pairs that both have."""
     from scipy import stats
 
     from workbench.evaluation import holm
@@ -149,10 +156,11 @@ def table(rows: list[dict]) -> str:
             f"Accuracy on the target, {found['pair'].nunique()} pairs of Amazon reviews, about "
             f"{found['tested'].mean():,.0f} test texts each; trained on the source's labels, adapted to 4,000 "
             "texts of the target without labels. The difference is that to the model that is not adapted, on "
-            "the same vectors: its mean over the pairs, its 95% t-interval, on how many pairs it is above 0, "
-            "and the p of Wilcoxon's signed-rank test over the pairs, corrected for the methods of a table "
-            "(Holm). Seconds are of one training, once vectors are there. Made by "
-            "`python -m benchmarks.adaptation`.", ""]  # fmt: skip
+            "the same vectors: its mean over the pairs that were run, its 95% t-interval, on how many of them "
+            "it is above 0, and the p of Wilcoxon's signed-rank test over the pairs, corrected for the methods "
+            "of a table (Holm). Means over fewer pairs are not to be compared with others, differences are. "
+            "Seconds are of one training, once vectors are there; on a GPU fifteen ran beside each other. "
+            "Made by `python -m benchmarks.adaptation`.", ""]  # fmt: skip
     for kind, own in found.groupby("vectors", sort=False):
         scores = own.groupby(["method", "pair"])["accuracy"].mean().unstack("method")
         name = next((n for n, k in BASELINES.items() if k == kind and n in scores), None)
@@ -162,7 +170,7 @@ def table(rows: list[dict]) -> str:
             own.groupby("method")["seconds"].mean(),
             own.groupby("method")["seed"].nunique(),
         )
-        text += [f"## {kind}", "", "| method | seeds | mean | difference | 95% interval | pairs won | "
+        text += [f"## {kind} ({', '.join(sorted({*own['device']}))})", "", "| method | seeds | mean | difference | 95% interval | pairs won | "
                  "p, Holm | seconds |", "| --- |" + " --- |" * 7]  # fmt: skip
         others = scores.drop(columns=name).mean().sort_values(ascending=False).index
         apart = {m: (scores[m] - scores[name]).dropna() for m in others}
@@ -195,8 +203,7 @@ def main() -> None:
     if not given.table:
         collect(given.families, given.seeds, given.jobs)
         found = runs.list_runs(SWEEP)
-        rows = [row(run) for run in found] + chosen(found)
-        RESULTS.write_text("".join(json.dumps(each) + "\n" for each in rows))
+        write([row(run) for run in found] + chosen(found))
     RESULTS.with_suffix(".md").write_text(table(read()))
     print(RESULTS.with_suffix(".md").read_text())
 

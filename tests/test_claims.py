@@ -67,3 +67,17 @@ def test_what_the_page_says_of_sweeps_was_measured():
 
 def test_the_table_of_domain_adaptation_is_made_of_its_rows():
     assert adaptation.table(adaptation.read()) == adaptation.RESULTS.with_suffix(".md").read_text()
+
+
+def test_what_the_docstrings_say_of_fine_tuned_adaptation():
+    found = {}
+    for row in adaptation.read():
+        if row["vectors"] == "fine-tuned":
+            pair = row["source"], row["target"]
+            found.setdefault(row["method"], {})[pair] = row["accuracy"]
+    assert len(found["dann"]) == 10
+    assert sum(accuracy < 0.7 for accuracy in found["dann"].values()) == 5
+    assert min(found["cdan"].values()) > 0.8
+    apart = [accuracy - found["source-only"][pair] for pair, accuracy in found["udalm"].items()]
+    assert len(apart) == 4
+    assert -0.015 < sum(apart) / 4 < 0
