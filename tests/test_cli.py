@@ -43,8 +43,33 @@ def test_a_report_is_written_and_one_failure_decides_the_exit(tmp_path, capsys):
     assert "division by zero" in (out / "index.html").read_text(encoding="utf-8")
     for name in ("01_good.html", "02_bad.html", "01_good.ipynb", "02_bad.ipynb"):
         assert (out / name).exists(), name
+    assert 'href="index.html"' in (out / "01_good.html").read_text(encoding="utf-8")
     # The plain number of the injected profile is what the cell showed.
     assert "'smoke'" in (out / "01_good.ipynb").read_text(encoding="utf-8")
+
+
+def test_single_files_do_not_lead_to_others(tmp_path):
+    path, out = write(tmp_path / "01_good.ipynb", "1"), tmp_path / "out"
+    assert cli.main(["run", str(path), "--single-file", "--out", str(out)]) == 0
+    assert "index.html" not in (out / "01_good.html").read_text(encoding="utf-8")
+
+
+def test_cards_are_written_for_a_run_beside_its_neighbours(tmp_path, capsys):
+    from tests.evaluation.test_comparison import scored as saved
+
+    for name, hits in (("majority", 5), ("minilm", 19)):
+        saved(tmp_path / "runs", name, [True] * hits + [False] * (20 - hits))
+    runs.save("vectors", root=tmp_path / "runs")
+    one, other, bare = runs.list_runs(tmp_path / "runs")
+    assert cli.main(["card", str(one.path)]) == 0
+    assert capsys.readouterr().out == f"{one.path / 'card.html'}\n"
+    assert "minilm" in (one.path / "card.md").read_text("utf-8"), "the comparison"
+    assert not (other.path / "card.md").exists()
+    assert cli.main(["card", str(tmp_path)]) == 0
+    assert (other.path / "card.html").exists()
+    capsys.readouterr()
+    assert cli.main(["card", str(bare.path)]) == 2
+    assert "has a score" in said(capsys)
 
 
 @pytest.mark.parametrize(

@@ -36,19 +36,7 @@ def _parser(commands: dict[str, Callable]) -> argparse.ArgumentParser:
         added.set_defaults(command=commands[name], parser=added)
         return added
 
-    run = add("run", "execute notebooks and write a report")
-    run.add_argument("names", nargs="*", metavar="NOTEBOOK", help="number, name or path; none: all")
-    run.add_argument("--data", metavar="SOURCE", help="a bundled name, a file, a folder, hub:NAME")
-    run.add_argument("--model", metavar="NAME", help="see 'workbench models'")
-    run.add_argument("--profile", metavar="P", help="smoke, quick or full")
-    run.add_argument("--seed", metavar="N", help="a whole number")
-    run.add_argument(
-        "-p", dest="more", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-        help="any other parameter of a notebook",
-    )  # fmt: skip
-    run.add_argument("--out", metavar="DIR", help="a new folder; default: reports/<date-time>")
-    run.add_argument("--jobs", metavar="N", type=_count, default=1, help="notebooks at once")
-    run.add_argument("--timeout", metavar="S", type=_count, default=1800, help="seconds for a cell")
+    _add_run(add("run", "execute notebooks and write a report"))
     sweep = add("sweep", "many runs from one file: what is missing is done")
     sweep.add_argument("file", metavar="FILE", help="models, data, seed, settings, pairs in YAML")
     sweep.add_argument("--out", metavar="DIR", help="default: sweeps/<name of the file>")
@@ -62,9 +50,31 @@ def _parser(commands: dict[str, Callable]) -> argparse.ArgumentParser:
     table.add_argument("names", nargs="*", metavar="DIR", help="a report or folder of runs")
     show = add("show", "what a run was made with, and the call that makes it again")
     show.add_argument("run", metavar="RUN", help="a run's name or folder")
+    card = add("card", "a model card and a comparison for each run, as Markdown and a page")
+    card.add_argument(
+        "names", nargs="*", metavar="RUN", help="a run's folder, a report, a folder of runs"
+    )
     add("models", "the models that can be picked, their sizes and settings")
     add("data", "the data that can be picked")
     return parser
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("names", nargs="*", metavar="NOTEBOOK", help="number, name or path; none: all")
+    run.add_argument("--data", metavar="SOURCE", help="a bundled name, a file, a folder, hub:NAME")
+    run.add_argument("--model", metavar="NAME", help="see 'workbench models'")
+    run.add_argument("--profile", metavar="P", help="smoke, quick or full")
+    run.add_argument("--seed", metavar="N", help="a whole number")
+    run.add_argument(
+        "-p", dest="more", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+        help="any other parameter of a notebook",
+    )  # fmt: skip
+    run.add_argument("--out", metavar="DIR", help="a new folder; default: reports/<date-time>")
+    run.add_argument("--jobs", metavar="N", type=_count, default=1, help="notebooks at once")
+    run.add_argument("--timeout", metavar="S", type=_count, default=1800, help="seconds for a cell")
+    run.add_argument(
+        "--single-file", action="store_true", help="each page holds plotly and can be sent alone"
+    )
 
 
 def _add_train(train: argparse.ArgumentParser) -> None:

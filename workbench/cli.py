@@ -72,8 +72,10 @@ def _run(args: argparse.Namespace) -> int:
 
         def ended(name: str, results: dict) -> None:
             entry = results["notebooks"][name]
-            report.write_html(out / f"{name}.ipynb", out / f"{name}.html", entry)
-            report.write_index(out, results)
+            report.write_html(
+                out / f"{name}.ipynb", out / f"{name}.html", entry, single_file=args.single_file
+            )
+            report.write_index(out, results, with_cards=False)
             progress.ended(name, entry)
 
         results = execution.run(
@@ -245,6 +247,19 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
+def _card(args: argparse.Namespace) -> int:
+    from workbench.runs import cards, standings
+
+    for place in [Path(name) for name in args.names] or [_latest()]:
+        wanted = {run.path for run in _runs_in(place)}
+        beside = place.parent if (place / "run.json").exists() else place
+        written = cards.write(standings.test_sets(_runs_in(beside)), wanted)
+        if not written:
+            raise UserError(f"No run in '{place}' has a score, so there is nothing to write.")
+        print(*written, sep="\n")
+    return 0
+
+
 def _models(args: argparse.Namespace) -> int:
     from workbench import models
 
@@ -261,5 +276,5 @@ def _data(args: argparse.Namespace) -> int:
 
 COMMANDS = {
     "run": _run, "sweep": _sweep, "train": _train, "compare": _compare, "show": _show,
-    "models": _models, "data": _data,
+    "card": _card, "models": _models, "data": _data,
 }  # fmt: skip

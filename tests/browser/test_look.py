@@ -1,12 +1,13 @@
 """How everything looks: no word breaks, all text can be read, on paper, telephone and projector."""
 
 import os
+import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from tests.runs.test_report import code, shown
+from tests.runs.test_report import code, scored, shown
 from workbench.evaluation import plots
 from workbench.runs.report import write_html, write_index
 
@@ -79,6 +80,10 @@ def pages(tmp_path_factory) -> Path:
     chart = plots.Renderer().to_mimebundle(figure | {"layout": {"template": plots.TEMPLATE}})
     cells = [
         nbformat.v4.new_markdown_cell("# Fine-tuning\n\nA text of the lesson, of some length."),
+        nbformat.v4.new_markdown_cell(
+            f"## A part\n\n$${'x + ' * 60}y$$\n\n{'|column' * 20}|\n"
+            f"{'|-' * 20}|\n{'|unputdownable' * 20}|"
+        ),
         code("DATA = 'reviews'\nTEXT_COLUMN = ''", tags=["parameters"]),
         code("table", shown({"text/html": wide, "text/plain": "table"})),
         code("a_long_name = another_long_name.of_a_method(with_an_argument=1)", shown(chart)),
@@ -88,21 +93,24 @@ def pages(tmp_path_factory) -> Path:
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), place / "04_bert_finetuning.ipynb")
     entry = {"status": "failed", "seconds": 61.2, "error": "cell 7: ValueError: no such class"}
-    write_html(place / "04_bert_finetuning.ipynb", place / "04_bert_finetuning.html", entry)
-    metrics = {"accuracy": 0.9123, "accuracy_low": 0.893, "accuracy_high": 0.928, "macro_f1": 0.911,
-               "n": 1821, "split": "test", "run": "runs/2026-11-25-minilm"}  # fmt: skip
-    scores = dict.fromkeys(MODELS, metrics)
+    write_html(
+        place / "04_bert_finetuning.ipynb", place / "04_bert_finetuning.html", entry,
+        single_file=False,
+    )  # fmt: skip
+    for i, name in enumerate((*MODELS, MODELS[0], "upper bound")):
+        scored(place / "runs", name, 100 + 17 * i, notebook="04_bert_finetuning")
     write_index(place, {
         "parameters": {"PROFILE": "quick", "DATA": "../data/reviews.csv"}, "seconds": 612.0,
         "versions": dict.fromkeys(("torch", "transformers", "scikit-learn"), "5.23.0"),
-        "notebooks": {"04_bert_finetuning": entry | {"metrics": scores}},
+        "notebooks": {"04_bert_finetuning": entry | {"metrics": {}}},
     })  # fmt: skip
+    shutil.copy(next(place.glob("runs/*gradual/card.html")), place / "card.html")
     return place
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1300])
-@pytest.mark.parametrize("name", ["index", "04_bert_finetuning"])
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("name", ["index", "04_bert_finetuning", "card"])
 def test_a_page_of_the_report_can_be_read(lab, pages, name, width, theme):
     page = opened(lab, pages / f"{name}.html")
     page.emulate_media(color_scheme=theme)
@@ -112,21 +120,23 @@ def test_a_page_of_the_report_can_be_read(lab, pages, name, width, theme):
     assert page.evaluate(WIDE) <= 0, "the page itself does not scroll to the side"
     assert page.locator("body").evaluate(BROKEN) == []
     assert page.locator("body").evaluate(PALE) == []
-    if name != "index":
+    if name == "04_bert_finetuning":
         page.get_by_text("Data", exact=True).click()
         page.locator("details td").nth(2).wait_for()
         assert page.locator("details td").all_inner_texts()[1:3] == ["1", "3"]
 
 
-def test_the_report_on_paper(lab, pages):
-    page = opened(lab, pages / "index.html")
+@pytest.mark.parametrize("name", ["index", "04_bert_finetuning", "card"])
+def test_the_report_on_paper(lab, pages, name):
+    page = opened(lab, pages / f"{name}.html")
     page.emulate_media(media="print", color_scheme="dark")
     page.set_viewport_size({"width": 718, "height": 1000})  # A4 less its margins
-    picture(page, "report-print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    picture(page, f"report-print-{name}")
     assert page.evaluate(WIDE) <= 0
     assert page.locator("body").evaluate(BROKEN) == []
     assert page.locator("body").evaluate(PALE) == []
-    assert page.pdf(format="A4", path=pages / "index.pdf").startswith(b"%PDF")
+    assert page.pdf(format="A4", path=pages / f"{name}.pdf").startswith(b"%PDF")
 
 
 SHOWN = {

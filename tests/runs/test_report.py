@@ -11,8 +11,9 @@ import plotly.graph_objects as go
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from workbench import evaluate, runs
 from workbench.evaluation import plots
-from workbench.runs import report
+from workbench.runs import pages, report
 
 EVIL = "<script>alert(1)</script>"
 new = nbformat.v4
@@ -37,6 +38,25 @@ def table() -> dict:
     return {"text/html": frame._repr_html_(), "text/plain": repr(frame)}
 
 
+def p_values() -> dict:
+    wide = {f"a very wide column of numbers {i}": [0.5] for i in range(12)}
+    frame = pd.DataFrame({"ECE": ["0.000", "0.000"], "p (Holm)": ["0.000", "0.200"]})
+    html = frame._repr_html_() + pd.DataFrame(wide)._repr_html_()
+    return {"text/html": html, "text/plain": repr(frame)}
+
+
+def scored(root: Path, name: str, right: int, first: int = 0, notebook: str = "04_book"):
+    """A run on 200 rows of which the first ones are right."""
+    label = ["a", "b"] * 100
+    predicted = [x if i < right else "ba"[x == "b"] for i, x in enumerate(label)]
+    rows = {"id": map(str, range(first, first + 200)), "text": "t", "label": label,
+            "predicted": predicted, "p_a": 0.5, "p_b": 0.5}  # fmt: skip
+    frame = pd.DataFrame(rows)
+    data = {"source": "shop", "rows": {"test": 200}}
+    return runs.load(runs.save(name, notebook=notebook, metrics=evaluate.metrics(frame), data=data,
+                               predictions=frame, settings={"model": name}, root=root))  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("page")
@@ -55,6 +75,9 @@ def page(tmp_path_factory) -> Path:
             code("estimator", shown({"text/html": LogisticRegression()._repr_html_(),
                                      "text/plain": "LogisticRegression()"})),
             code("picker", shown({report.WIDGET: {"model_id": "1"}, "text/plain": "Dropdown()"})),
+            code("tests", shown(p_values())),
+            new.new_markdown_cell("Before the task.\n\n### Exercise 1: words\n\nCount the words."),
+            code("answer_1 = None", tags=["exercise"]),
             code("answer = 42  # the solution", shown(chart("in a box")), tags=["solution"]),
             code("fail()", failed),
         ],
@@ -77,12 +100,13 @@ def test_the_title_is_the_first_heading(body):
 
 
 def test_parameters_and_circumstances_stand_on_top(body):
-    facts = dict(re.findall(r"<tr><th>(.*?)</th><td>(.*?)</td></tr>", body))
+    facts = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", body))
+    assert body.index("<h1>Fine tuning 微调</h1>") < body.index("<dt>"), "the title comes first"
     assert facts["SEED"] == "7", "what was injected overrides the default"
     assert facts["DATA"] == "reviews"
     assert facts["seconds"] == "12"
     assert facts["date"] == "2026-01-02 03:04 UTC"
-    assert "python 3." in facts["versions"]
+    assert "python 3." in re.search(r"<footer>(.*?)</footer>", body)[1]
     assert "SEED = " not in body, "the cells themselves are left out"
 
 
@@ -90,7 +114,9 @@ def test_review_text_is_shown_as_text_wherever_it_stands(body):
     assert EVIL not in body
     # Banner, Markdown, table, printed line, HTML output, traceback; charts carry it as data.
     assert body.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 6
-    html = re.search(r">HTML<.*?(?=<details)", body, re.DOTALL)[0]
+    html = re.search(r"HTML\(review\).*?class=.code", body.replace("<span></span>", ""), re.DOTALL)[
+        0
+    ]
     assert "&lt;script&gt;" in html, "an output is not lost because of what stands in it"
     assert "onclick" not in body
     assert "alert(3)" not in body
@@ -108,7 +134,7 @@ def test_a_marked_word_keeps_its_colour_and_no_other_style():
     marked = (
         '<mark style="background-color:#cfe3ff;position:fixed">Rome</mark><p style="color:red">'
     )
-    cleaned = report._clean(marked)
+    cleaned = pages.clean(marked)
     assert '<mark style="background-color:#cfe3ff;">Rome</mark><p>' in cleaned
 
 
@@ -123,8 +149,7 @@ def test_a_failure_is_said_on_top(body):
 
 
 def test_solutions_are_folded(body):
-    box = re.search(r'<details class="solution">.*?</details></details>|<details class="solution">'
-                    r".*", body, re.DOTALL)[0]  # fmt: skip
+    box = re.search(r'<details class="exercise">.*?</details>', body, re.DOTALL)[0]
     assert "the solution" in box
 
 
@@ -153,7 +178,7 @@ def shown_as(tmp_path: Path, markdown: str) -> str:
     nbformat.write(book, tmp_path / "a.ipynb")
     report.write_html(tmp_path / "a.ipynb", tmp_path / "a.html")
     text = (tmp_path / "a.html").read_text(encoding="utf-8")
-    return text.split("</table></div>")[1].split("<script>")[0]
+    return text.split("</nav>")[1].split("<script>")[0]
 
 
 def test_formulas_are_mathml_that_needs_no_script(tmp_path):
@@ -208,52 +233,97 @@ def test_a_picture_attached_to_a_cell_is_part_of_the_page(tmp_path):
 # --- the index ----------------------------------------------------------------------------------
 
 
-def results() -> dict:
-    def scores(accuracy: float) -> dict:
-        return {"accuracy": accuracy, "accuracy_low": accuracy - 0.1, "n": 99,
-                "accuracy_high": accuracy + 0.1, "macro_f1": 0.5, "split": "test",
-                "run": "runs/a b"}  # fmt: skip
-
-    def entry(status: str, error: str | None, metrics: dict) -> dict:
-        return {"status": status, "seconds": 90.0, "error": error, "metrics": metrics}
-
-    return {
-        "parameters": {"SEED": 7, "DATA": EVIL}, "versions": {"python": "3.11"}, "seconds": 120.0,
-        "notebooks": {
-            "04_book": entry("failed", f"cell 9: {EVIL}",
-                             {"worse": scores(0.6), EVIL: scores(0.8), "odd": {"n": 3}}),
-            "05_gone": entry("interrupted", "stopped", {}),
-        },
-    }  # fmt: skip
+def entry(status: str = "passed", error: str | None = None) -> dict:
+    return {"status": status, "seconds": 90.0, "error": error, "metrics": {}}
 
 
-def test_the_index_lists_notebooks_and_sorts_scores(page):
-    html = report.write_index(page.parent, results()).read_text(encoding="utf-8")
-    assert 'href="04_book.html"' in html
-    assert 'href="05_gone.html"' not in html, "a page that is not there is not linked"
-    assert "cell 9: &lt;script&gt;" in html
-    assert EVIL not in html
-    assert "0.500 to 0.700" in html
-    assert html.index("0.800") < html.index("0.600") < html.index("<td>odd")
-    assert 'href="runs/a%20b/"' in html
-    assert "<td>7</td>" in html
-    assert "<td>2.0</td>" in html
+def results(**notebooks) -> dict:
+    notebooks = notebooks or {"04_book": entry("failed", f"cell 9: {EVIL}"),
+                              "05_gone": entry("interrupted", "stopped")}  # fmt: skip
+    return {"parameters": {"SEED": 7, "DATA": EVIL}, "versions": {"python": "3.11"},
+            "seconds": 120.0, "notebooks": notebooks}  # fmt: skip
 
 
-def test_scores_of_other_metrics_stand_apart(page):
-    many = results()
-    many["notebooks"]["05_gone"]["metrics"] = {
-        "translator": {"bleu": 31.0, "bleu_low": 26.0, "bleu_high": 36.0, "chrf": 50.0, "n": 8},
-        "tagger": {"entity_f1": 0.7, "entity_f1_low": 0.6, "entity_f1_high": 0.9, "n": 9},
-        "better": {"entity_f1": 0.9, "n": 9},
-    }
-    html = report.write_index(page.parent, many).read_text(encoding="utf-8")
-    places = [html.index(f"<td>{name}") for name in ("worse", "odd", "better", "tagg", "transl")]
-    assert places == sorted(places), "metric after metric, the best first"
-    assert "26.000 to 36.000" in html
-    assert '<i style="width: 31.0%">' in html
-    assert re.search(r"left: 26.0%;\s+width: 10.0%", html), "BLEU goes up to 100"
-    assert "0.600 to 0.900" in html
+@pytest.fixture(scope="module")
+def index(page) -> str:
+    for name, right in (("worse", 150), (EVIL, 190), ("worse", 160)):
+        scored(page.parent / "runs", name, right)
+    (page.parent / "results.json").write_text("{}")  # as `execution.run` leaves it
+    return report.write_index(page.parent, results()).read_text(encoding="utf-8")
+
+
+def test_the_index_opens_with_a_verdict(index):
+    verdict = index.split("<h2>")[0]
+    assert "On 200 test rows of shop:" in verdict
+    assert "<strong>Use &lt;script&gt;alert(1)&lt;/script&gt;.</strong>" in verdict
+    assert "What these would have recorded is missing: 04_book, 05_gone." in verdict
+
+
+def test_the_index_holds_each_model_once_and_nothing_that_runs(index):
+    assert EVIL not in index
+    assert index.count("<th>worse</th>") == 1
+    assert index.count("<s style=") == 2, "its runs are dots"
+    links = re.findall(r'href="(runs/[^"]*)"', index)
+    assert len(links) == 3
+    assert all(link.endswith("/card.html") for link in links)
+
+
+def test_the_index_lists_notebooks_with_an_abstract_and_facts_at_the_end(index):
+    assert 'href="04_book.html">Fine tuning 微调</a>' in index
+    assert 'href="05_gone.html"' not in index, "a page that is not there is not linked"
+    assert "<p>bold</p>" in index, "the first paragraph, without marks"
+    assert "cell 9: &lt;script&gt;" in index
+    footer = index.split("<footer>")[1]
+    for fact in ("<dd>7</dd>", "<dd>2.0</dd>", "python 3.11"):
+        assert fact in footer
+
+
+def test_two_test_sets_never_share_a_table(tmp_path):
+    scored(tmp_path / "runs", "good", 190)
+    scored(tmp_path / "runs", "elsewhere", 199, first=1000)
+    html = report.write_index(tmp_path, results(**{"04_book": entry()})).read_text("utf-8")
+    one, other = re.findall(r"<table.*?</table>", html, re.DOTALL)
+    assert ("good" in one, "elsewhere" in one) == (True, False)
+    assert ("good" in other, "elsewhere" in other) == (False, True)
+
+
+def test_an_index_without_scores_says_so(tmp_path):
+    html = report.write_index(tmp_path, results(**{"04_book": entry()})).read_text("utf-8")
+    assert "No notebook has recorded a score." in html
+
+
+# --- a report as a folder, or as files that are sent alone ----------------------------------------
+
+
+def charted(place: Path, name: str, **options) -> str:
+    book = new.new_notebook(
+        cells=[new.new_markdown_cell("# One\n\n## Part A\n\ntext"), code("f", shown(chart()))]
+    )
+    nbformat.write(book, place / f"{name}.ipynb")
+    report.write_html(place / f"{name}.ipynb", place / f"{name}.html", **options)
+    return (place / f"{name}.html").read_text("utf-8")
+
+
+def test_a_folder_holds_plotly_once_and_its_pages_lead_back(tmp_path):
+    for name in ("a", "b"):
+        html = charted(tmp_path, name, single_file=False)
+        assert '<script src="plotly.min.js">' in html
+        assert '<a href="index.html">' in html
+        assert len(html) < 50_000
+    assert (tmp_path / "plotly.min.js").stat().st_size > 1_000_000
+
+
+def test_a_single_file_needs_nothing_beside_it(tmp_path):
+    html = charted(tmp_path, "a")
+    assert not (tmp_path / "plotly.min.js").exists()
+    assert "index.html" not in html.split("<script>")[0]
+    assert len(html) > 1_000_000
+
+
+def test_a_page_has_contents(tmp_path):
+    html = charted(tmp_path, "a", single_file=False)
+    assert '<nav><ul><li><a href="#Part-A">Part A</a></li></ul></nav>' in html
+    assert 'id="Part-A"' in html
 
 
 # --- in a browser -------------------------------------------------------------------------------
@@ -289,31 +359,75 @@ def test_a_page_draws_its_charts_and_asks_for_nothing(browser, page):
     assert tab.locator(".js-plotly-plot").count() == 2
     values = tab.evaluate("[...document.querySelector('.js-plotly-plot').data[0].y]")
     assert values == [3, 1, 2]
+    assert tab.locator(".caption").first.inner_text() == EVIL
     assert tab.locator(".modebar-btn[data-title*=Share]").count() == 0
     assert tab.locator(".modebar-btn").count() > 0, "the bar is there, or nothing was tested"
-    assert EVIL in tab.locator("table.dataframe").inner_text()
+    assert EVIL in tab.locator("table.dataframe").first.inner_text()
     assert tab.locator(".main-svg").first.bounding_box()["height"] > 300
-    tab.locator("details.solution > summary").click()
-    box = tab.locator("details.solution .main-svg").first
+    tab.get_by_label("show exercises").check()
+    tab.locator("details.exercise > summary").click()
+    box = tab.locator("details.exercise .main-svg").first
     tab.wait_for_timeout(300)
     assert box.bounding_box()["width"] > 400, "a chart in an opened box has its width"
     assert (asked, wrong) == ([], [])
 
 
-def test_code_is_folded_until_the_button_is_clicked(browser, page):
-    tab, _, _ = opened(browser, page)
-    source = tab.get_by_text("figure.show()")
+def test_a_page_of_a_folder_asks_for_plotly_alone(browser, tmp_path):
+    charted(tmp_path, "a", single_file=False)
+    tab, asked, wrong = opened(browser, tmp_path / "a.html")
+    tab.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 1")
+    assert (asked, wrong) == ([(tmp_path / "plotly.min.js").as_uri()], [])
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_reading_mode_has_neither_code_nor_exercises(browser, page, scripts):
+    tab = browser.new_page(java_script_enabled=scripts)
+    tab.goto(page.as_uri())
+    source, task = tab.get_by_text("figure.show()"), tab.get_by_text("Count the words.")
+    assert tab.get_by_text("Before the task.").is_visible()
     assert not source.is_visible()
-    tab.get_by_role("button", name="show code").click()
+    assert not task.is_visible()
+    assert not tab.get_by_text("Solution", exact=True).is_visible()
+    tab.get_by_label("show code").check()
     assert source.is_visible()
-    tab.get_by_role("button", name="hide code").click()
+    assert not tab.get_by_text("answer_1").is_visible()
+    tab.get_by_label("show exercises").check()
+    assert task.is_visible()
+    assert tab.get_by_text("answer_1").is_visible()
+    tab.get_by_label("show code").uncheck()
     assert not source.is_visible()
+    assert tab.get_by_text("answer_1").is_visible(), "an exercise is nothing without its code"
 
 
-def test_the_index_opens_without_a_request(browser, page):
-    index = report.write_index(page.parent, results())
-    tab, asked, wrong = opened(browser, index)
+def test_a_small_p_is_no_zero(browser, page):
+    tab, _, _ = opened(browser, page)
+    cells = tab.locator("table.dataframe").nth(1).locator("td").all_inner_texts()
+    assert cells == ["0.000", "< 0.001", "0.000", "0.200"], "of the columns of p values alone"
+
+
+def test_on_paper_nothing_is_cut(browser, page):
+    tab, _, _ = opened(browser, page)
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    tab.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 1")
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    tab.emulate_media(media="print")
+    right = """() => [...document.querySelectorAll("table, .main-svg")]
+      .filter(e => e.checkVisibility()).map(e => e.getBoundingClientRect().width)"""
+    widths = tab.evaluate(right)
+    assert len(widths) >= 4
+    assert max(widths) <= 701, "A4 less its margins"
+    tab.emulate_media(media="screen")
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert max(tab.evaluate(right)) > 701
+
+
+def test_the_index_opens_without_a_request(browser, page, index):
+    tab, asked, wrong = opened(browser, page.parent / "index.html")
     assert tab.locator("tr", has_text="worse").locator(".bar i").bounding_box()["width"] > 50
-    tab.get_by_role("link", name="04_book").click()
+    tab.get_by_role("link", name="1", exact=True).first.click()
+    tab.wait_for_function("document.title.includes('alert')")
+    tab.get_by_role("link", name="All notebooks").click()
+    tab.get_by_role("link", name="Fine tuning").click()
     tab.wait_for_function("document.title.startsWith('Fine')")
-    assert (asked, wrong) == ([], [])
+    pages_of_it = [url for url in asked if url.endswith(".html")]
+    assert (pages_of_it, wrong) == (asked, [])

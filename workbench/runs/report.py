@@ -5,31 +5,25 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from workbench.evaluation.scores import METRICS, main_metric
-from workbench.runs import files, folders, notebooks
+from workbench.runs import cards, files, folders, notebooks, pages, standings
 
-TEMPLATES = Path(__file__).parent / "templates"
 CHART = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PARAMETERS = ("parameters", "injected-parameters")
-TAGS = {
-    "a", "abbr", "b", "blockquote", "br", "caption", "code", "dd", "del", "details", "div", "dl",
-    "dt", "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img",
-    "kbd", "li", "mark", "ol", "p", "pre", "s", "small", "span", "strong", "sub", "summary", "sup",
-    "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul", "math", "mfrac", "mi", "mn",
-    "mo", "mover", "mrow", "mspace", "msqrt", "msub", "msubsup", "msup", "mtable", "mtd", "mtext",
-    "mtr", "munder", "munderover",
-}  # fmt: skip
-ATTRIBUTES = {"class", "id", "title", "colspan", "rowspan", "open", "scope", "display", "fence",
-              "form", "mathvariant", "stretchy", "width"}  # fmt: skip
 # Formulas as JupyterLab and GitHub find them: not in code, and "$5 or $6" is money.
 FORMULA = re.compile(
     r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<block>.+?)\$\$"
     r"|(?<![\\$\w])\$(?P<inline>[^\s$](?:[^$\n]*[^\s$])?)\$(?![\w$])", re.DOTALL)  # fmt: skip
+PLAIN = re.compile(r'<span class="(?:n|nn|n[bcf]|p|o|w)">([^<]*)</span>')  # has no style of its own
+HEADING = re.compile(r"^#+\s+(.+?)\s*#*$", re.MULTILINE)
+SECTION = re.compile(r'<h2 id="([^"]*)">(.*?)<a class="anchor-link"')
 
 
-def write_html(executed: str | Path, html_path: str | Path, entry: dict | None = None) -> None:
-    """Write one page that needs nothing beside it.
+def write_html(
+    executed: str | Path, html_path: str | Path, entry: dict | None = None, *,
+    single_file: bool = True,
+) -> None:  # fmt: skip
+    """Write the page of a notebook, which opens without a network.
 
     Charts are drawn from their data, formulas are MathML; what brings scripts is shown as text.
 
@@ -37,43 +31,65 @@ def write_html(executed: str | Path, html_path: str | Path, entry: dict | None =
     ----------
     executed : an ``.ipynb`` with its outputs; one that was cut off gives a page that says so.
     entry : what ``results.json`` says of it; a failure is shown at the top.
+    single_file : whether the page holds plotly; else ``plotly.min.js`` lies beside it, once for a
+        whole report, to whose ``index.html`` the page leads back.
     """
     from jinja2 import FileSystemLoader
     from nbconvert import HTMLExporter
 
-    executed, entry = Path(executed), entry or {}
+    executed, html_path = Path(executed), Path(html_path)
     notebook = _read(executed)
-    facts, title = _facts(notebook), _title(notebook) or executed.stem
+    page = {"title": _title(notebook) or executed.stem, "style": pages.template("report.css"),
+            "facts": _facts(notebook), "versions": _in_words(folders.versions()),
+            "entry": entry or {}, "home": "" if single_file else "index.html"}  # fmt: skip
     _prepare(notebook)
     exporter = HTMLExporter(
         template_name="basic",
         template_file="page.html.j2",
-        extra_loaders=[FileSystemLoader(TEMPLATES)],
+        extra_loaders=[FileSystemLoader(pages.TEMPLATES)],
         require_js_url="",
         mathjax_url="",
         mermaid_js_url="",
         sanitize_html=True,
     )
-    exporter.register_filter("clean_html", _clean)
+    exporter.register_filter("clean_html", pages.clean)
     exporter.register_filter("embedded", _embedded)
-    page = {"title": title, "style": _template("report.css"), "facts": facts, "entry": entry}
+    exporter.register_filter("light", lambda code: PLAIN.sub(r"\1", code))
     html, _ = exporter.from_notebook_node(notebook, {"page": page})
+    sections = [(anchor, name) for anchor, name in SECTION.findall(html) if name != "Exercises"]
+    links = "".join(f'<li><a href="#{anchor}">{name}</a></li>' for anchor, name in sections)
+    html = html.replace("<nav></nav>", f"<nav><ul>{links}</ul></nav>", 1)
     # The exporter parses the page once more: five megabytes of plotly.js come in after that.
-    files.write(Path(html_path), html + _scripts(html))
+    files.write(html_path, html + _scripts(html, None if single_file else html_path.parent))
 
 
-def write_index(out: str | Path, results: dict) -> Path:
-    """Write ``index.html`` beside the pages from what stands in ``results.json``."""
-    out = Path(out)
-    facts = {**results["parameters"], "minutes": f"{results['seconds'] / 60:.1f}"}
-    html = _render(
-        "index.html.j2",
-        facts=facts | results["versions"],
-        notebooks=results["notebooks"],
-        pages={p.stem for p in out.glob("*.html")},
-        scores=_scores(results["notebooks"]),
-    )
-    files.write(out / "index.html", html)
+def write_index(out: str | Path, results: dict, with_cards: bool = True) -> Path:
+    """Write ``index.html`` beside the pages, and a card into each run that a notebook recorded.
+
+    Parameters
+    ----------
+    out : the folder of the report; its runs lie in ``runs``.
+    results : what stands in ``results.json``.
+    with_cards : False while other notebooks are still to come, as a card compares them all.
+    """
+    out, entries = Path(out), results["notebooks"]
+    runs = folders.list_runs(out / "runs")
+    sets = standings.test_sets([run for run in runs if run.info.get("notebook") in entries])
+    if with_cards:
+        cards.write(sets)
+    books = {
+        name: entry | {"title": _title(book) or name, "abstract": _abstract(book)}
+        for name, entry in entries.items()
+        for book in [_read(out / f"{name}.ipynb")]
+    }
+    html = pages.render(
+        "index.html.j2", title="Workbench report", sets=sets, notebooks=books,
+        unknown=standings.unknown(sets, entries),
+        pages={p.stem for p in out.glob("*.html")}, versions=_in_words(results["versions"]),
+        cards=with_cards,
+        facts=results["parameters"] | {"minutes": f"{results['seconds'] / 60:.1f}"},
+    )  # fmt: skip
+    files.write(out / "index.html", html + "</body></html>")
     return out / "index.html"
 
 
@@ -89,11 +105,11 @@ def write_sweep(out: str | Path, found: list, failed: dict[str, str]) -> Path:
 
     plots.use()
     scores, tests = seeds.over_seeds(found)
-    page = _render(
+    page = pages.render(
         "sweep.html.j2", title=f"Sweep {Path(out).name}", verdict=_verdict(scores, tests),
         scores=scores.to_dict("records"), tests=tests.to_dict("records"), failed=failed,
         figure=_embedded(json.loads(plots.cost_and_quality(scores).to_json())),
-        versions=", ".join(f"{name} {v}" for name, v in folders.versions().items()),
+        versions=_in_words(folders.versions()),
     )  # fmt: skip
     files.write(Path(out) / "index.html", page + _scripts(page))
     return Path(out) / "index.html"
@@ -110,21 +126,6 @@ def _verdict(scores, tests) -> str:
     return best + others
 
 
-def _render(template: str, **page) -> str:
-    from jinja2 import Environment
-
-    environment = Environment(autoescape=True, trim_blocks=True)
-    environment.filters["score"] = lambda v: "" if v is None or v != v else f"{v:.3f}"
-    environment.filters["percent"] = lambda v, most: f"{100 * min(max((v or 0) / most, 0), 1):.1f}"
-    return environment.from_string(_template(template)).render(
-        style=_template("report.css"), **page
-    )
-
-
-def _template(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
-
-
 def _read(path: Path):
     import nbformat
 
@@ -137,34 +138,43 @@ def _read(path: Path):
 
 def _title(notebook) -> str | None:
     source = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
-    heading = re.search(r"^#+\s+(.+?)\s*#*$", source, re.MULTILINE)
+    heading = HEADING.search(source)
     return re.sub(r"[*_`]", "", heading[1]) if heading else None
+
+
+def _abstract(notebook) -> str:
+    """The first paragraph of the first cell of text."""
+    source = next((c.source for c in notebook.cells if c.cell_type == "markdown"), "")
+    paragraphs = [p for p in HEADING.sub("", source).split("\n\n") if p.strip()]
+    return re.sub(r"[*`]", "", paragraphs[0]).strip() if paragraphs else ""
 
 
 def _facts(notebook) -> dict[str, object]:
     facts = {}
     for tag in PARAMETERS:
         facts |= notebooks.literals(notebook, tag)
+    facts = {name: value for name, value in facts.items() if value not in ("", {}, None)}
     ran = notebook.metadata.get("papermill", {})
     if ran.get("duration") is not None:
         facts["seconds"] = f"{ran['duration']:.0f}"
     if ran.get("start_time"):
         facts["date"] = ran["start_time"][:16].replace("T", " ") + " UTC"
-    facts["versions"] = ", ".join(f"{name} {v}" for name, v in folders.versions().items())
     return facts
 
 
 def _prepare(notebook) -> None:
-    """Leave out what stands in the table on top, papermill's own marks, and controls."""
+    """Leave out what the page says on top, papermill's own marks, and controls."""
     unwanted = {*PARAMETERS, "papermill-error-cell-tag"}
     notebook.cells = [c for c in notebook.cells if not unwanted & {*c.metadata.get("tags", [])}]
+    titled = next((c for c in notebook.cells if c.cell_type == "markdown"), None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [o for o in cell.outputs if WIDGET not in o.get("data", {})]
             for output in cell.outputs:
                 _prefer_text(output.get("data", {}))
         else:
-            cell.source = FORMULA.sub(_mathml, cell.source)
+            source = HEADING.sub("", cell.source, count=1) if cell is titled else cell.source
+            cell.source = FORMULA.sub(_mathml, source)
 
 
 def _mathml(found: re.Match) -> str:
@@ -186,48 +196,24 @@ def _prefer_text(bundle: dict) -> None:
     bundle.pop("application/javascript", None)
 
 
-def _clean(html: str) -> str:
-    """Keep harmless markup; every other tag is shown as the text that it is."""
-    import bleach
-    from bleach.css_sanitizer import CSSSanitizer
-
-    html = re.sub(r"<style.*?</style>", "", str(html), flags=re.DOTALL | re.IGNORECASE)
-    return bleach.clean(
-        html, tags=TAGS, attributes=_harmless, protocols={"http", "https", "mailto", "data"},
-        css_sanitizer=CSSSanitizer(["background-color", "color"]),
-    )  # fmt: skip
-
-
-def _harmless(tag: str, name: str, value: str) -> bool:
-    if tag == "img" and name == "src":
-        return value.startswith("data:image/")  # any other is a request
-    if tag == "a" and name == "href":
-        return not value.strip().lower().startswith("data:")
-    return name in ATTRIBUTES or (tag, name) in (("img", "alt"), ("mark", "style"))
-
-
 def _embedded(figure: dict) -> str:
     # Inside a script element only "<" could end it.
     return json.dumps(figure).replace("<", "\\u003c")
 
 
-def _scripts(html: str) -> str:
+def _in_words(versions: dict) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _scripts(html: str, folder: Path | None = None) -> str:
+    """What draws the charts; plotly as a file in `folder` where one is given."""
     plotly = ""
     if 'class="figure"' in html:
         from plotly.offline import get_plotlyjs
 
-        plotly = f"<script>{get_plotlyjs()}</script>"
-    return f"{plotly}<script>{_template('report.js')}</script></body></html>"
-
-
-def _scores(notebooks: dict) -> list[dict]:
-    """A row a model: those of one metric together, the best first."""
-    order, rows = list(METRICS), []
-    for name, entry in notebooks.items():
-        for model, found in entry["metrics"].items():
-            metric = main_metric(found)
-            score, low, high = (found.get(f"{metric}{end}") for end in ("", "_low", "_high"))
-            row = {"metric": metric, "most": METRICS[metric], "score": score, "low": low}
-            row |= {"high": high, "macro_f1": None, **found}
-            rows.append({"model": model, "notebook": name, **row})
-    return sorted(rows, key=lambda row: (order.index(row["metric"]), -(row["score"] or 0)))
+        plotly = "<script>" + ("" if folder else get_plotlyjs()) + "</script>"
+        if folder:
+            plotly = '<script src="plotly.min.js"></script>'
+            if not (folder / "plotly.min.js").exists():
+                files.write(folder / "plotly.min.js", get_plotlyjs())
+    return f"{plotly}<script>{pages.template('report.js')}</script></body></html>"
