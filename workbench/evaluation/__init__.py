@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "comparison": ["compare", "mcnemar", "p_text"],
         "corrections": ["holm", "max_t"],
         "seeds": ["over_seeds"],
+        "label_errors": ["likely_label_errors", "out_of_fold"],
         "slices": ["slice_columns", "slices"],
         "scores": [
             "Evaluation", "by_class", "confusion", "corrected_t_test", "evaluate", "log_loss",

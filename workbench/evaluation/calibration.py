@@ -43,7 +43,7 @@ def calibration_error(
 
 def temperature(validation: pd.DataFrame) -> float:
     """The temperature, 0.05 to 150, of the lowest log loss (Guo et al. 2017); above 1: too sure."""
-    p, classes = _probabilities(validation)
+    p, classes = probabilities(validation)
     return fit_temperature(p, class_names(validation["label"])[:, None] == classes)
 
 
@@ -57,7 +57,7 @@ def fit_temperature(p: np.ndarray, truth: np.ndarray) -> float:
 
 def cooled(predictions: pd.DataFrame, temperature: float) -> pd.DataFrame:
     """The predictions with their probabilities at a `temperature`; no predicted class changes."""
-    q = tempered(_probabilities(predictions)[0], temperature)
+    q = tempered(probabilities(predictions)[0], temperature)
     return predictions.assign(**dict(zip(predictions.filter(regex="^p_"), q.T, strict=True)))
 
 
@@ -99,7 +99,7 @@ def conformal_sets(
     class or domain. Split conformal prediction with the smallest sets, some of which may be empty
     (Vovk et al. 2005; Sadinle et al. 2019).
     """
-    (p, classes), (q, own) = map(_probabilities, (validation, predictions))
+    (p, classes), (q, own) = map(probabilities, (validation, predictions))
     if [*classes] != [*own]:
         raise UserError("The validation rows have probabilities of other classes: use one model's.")
     truth, its = (class_names(t["label"])[:, None] == classes for t in (validation, predictions))
@@ -112,7 +112,7 @@ def conformal_sets(
     )  # fmt: skip
 
 
-def _probabilities(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def probabilities(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Those of shape (rows, classes), and the names of the classes."""
     p = predictions.filter(regex="^p_")
     if p.empty:
@@ -122,7 +122,7 @@ def _probabilities(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def _confident(predictions: pd.DataFrame) -> pd.DataFrame:
     right = class_names(predictions["label"]) == class_names(predictions["predicted"])
-    confidence = _probabilities(predictions)[0].max(axis=1)
+    confidence = probabilities(predictions)[0].max(axis=1)
     return pd.DataFrame({"confidence": confidence, "right": right.astype(float)})
 
 
