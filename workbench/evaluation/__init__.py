@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "corrections": ["holm", "max_t"],
         "seeds": ["over_seeds"],
         "label_errors": ["likely_label_errors", "out_of_fold"],
-        "slices": ["slice_columns", "slices"],
+        "slicing": ["slice_columns", "slices"],
         "scores": [
             "Evaluation", "by_class", "confusion", "corrected_t_test", "evaluate", "log_loss",
             "main_metric", "metrics", "wilson",
