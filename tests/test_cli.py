@@ -231,6 +231,12 @@ def test_compare_prints_runs_and_tests(tmp_path, capsys, monkeypatch):
     assert "minilm" in newest
     assert "0.950" in newest
     assert "p_adjusted" in newest
+    assert "not tested" not in newest
+    saved(tmp_path / "reports" / "today" / "runs", "other", [True] * 9, prefix="other")
+    assert cli.main(["compare"]) == 0
+    refused = capsys.readouterr().out.partition("not tested")[2]
+    assert "have no text in common" in refused
+    assert refused.index("-other") < refused.index("p_adjusted")
     one = runs.list_runs("reports/today/runs")[0].path
     assert cli.main(["compare", str(one), "reports/today"]) == 0
     assert cli.main(["compare", "elsewhere"]) == 2

@@ -182,6 +182,8 @@ def _print_seeds(found: list) -> None:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    import pandas as pd
+
     from workbench import evaluation
 
     places = [Path(name) for name in args.names] or [_latest()]
@@ -193,6 +195,9 @@ def _compare(args: argparse.Namespace) -> int:
         return 0
     for metric, (scores, tests) in evaluation.compare_by_metric(found).items():
         print_table(scores, ".3f")
+        if refused := tests.attrs.get("refused"):
+            print("\nPairs that are not tested, one of each run:")
+            print_table(pd.DataFrame(refused).drop_duplicates("b"))
         if tests.empty:
             print("\nNo two runs predicted the same rows, so there is nothing to test.\n")
             continue

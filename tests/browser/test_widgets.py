@@ -77,7 +77,7 @@ def test_a_file_of_ones_own_is_read_trained_tried_and_compared(notebook, own):
     rows.filter(has_text="majority").click()
     rows.filter(has_text="cnn").press("Space")
     notebook.wait_for(lambda: "A: majority" in notebook.text(runs))
-    assert "exact McNemar test" in notebook.text(runs)
+    assert "mid-p McNemar test" in notebook.text(runs)
     notebook.wait_for(lambda: "who is right" in notebook.text(runs))
     notebook.shot(runs, "run-browser")
     notebook.output(runs).get_by_role("searchbox").first.fill("cnn")

@@ -92,3 +92,34 @@ def test_rows_in_another_order_are_paired_by_what_they_are(tmp_path):
     found = evaluation.over_seeds(runs.list_runs(tmp_path))
     for one, other in zip(found, expected, strict=True):
         pd.testing.assert_frame_equal(one, other)
+
+
+def test_models_are_compared_over_data_sets_by_signed_ranks():
+    random = np.random.default_rng(5)
+    base = random.uniform(0.6, 0.9, 10)
+    scores = pd.DataFrame(
+        [base, base + random.uniform(0.01, 0.05, 10), base + random.normal(0, 0.02, 10)],
+        index=["base", "better", "noise"],
+    )
+    tests = evaluation.over_data(scores).set_index(["a", "b"])
+    test = tests.loc["better", "base"]
+    assert (test["data"], test["better"]) == (10, 10)
+    assert test["difference"] == pytest.approx((scores.loc["better"] - base).mean())
+    assert test["p"] == pytest.approx(2 / 2**10)  # all ten of one sign
+    for (a, b), row in tests.iterrows():
+        exact = stats.wilcoxon(scores.loc[a], scores.loc[b], method="exact").pvalue
+        assert row["p"] == pytest.approx(exact), f"{a}, {b}"
+    assert list(tests["p_adjusted"]) == evaluation.holm(list(tests["p"]))
+    assert list(evaluation.letters(tests.reset_index())) == ["a", "b", "b"]
+
+
+def test_data_sets_that_one_model_lacks_do_not_count():
+    scores = pd.DataFrame({"x": [0.9, 0.8], "y": [0.8, np.nan], "z": [0.7, 0.7]}, index=["a", "b"])
+    test = evaluation.over_data(scores).iloc[0]
+    assert (test["data"], test["better"]) == (2, 1)
+    assert evaluation.over_data(scores.loc[["a", "a"]].set_axis(["a", "b"])).iloc[0]["p"] == 1
+
+
+def test_ranks_that_tie_are_permuted_and_not_approximated():
+    scores = pd.DataFrame([[0.1, 0.1, 0.1, 0.1], [0.0, 0.0, 0.0, 0.0]], index=["a", "b"])
+    assert evaluation.over_data(scores).iloc[0]["p"] == pytest.approx(2 / 2**4)

@@ -567,7 +567,7 @@ def test_the_end_says_the_score_against_the_majority_and_the_attempt_before(show
     watched.run()
     assert watched.attempts[0].outcome == (
         "Accuracy 0.475 on 40 validation texts (95% interval 0.329 to 0.625). Not significantly "
-        "different from the most frequent class, 0.475 (p = 1.000, exact McNemar test)."
+        "different from the most frequent class, 0.475 (p = 1.000, mid-p McNemar test)."
     )
     before = watched.attempts[0].predictions
     watched._make = models.build("naive-bayes")
@@ -576,7 +576,7 @@ def test_the_end_says_the_score_against_the_majority_and_the_attempt_before(show
     p = evaluation.mcnemar(before, last.predictions)["p"]
     assert p < 0.001
     assert (
-        "Significantly better than the attempt before (majority), 0.475 (p < 0.001, exact McNemar "
+        "Significantly better than the attempt before (majority), 0.475 (p < 0.001, mid-p McNemar "
         "test)." in last.outcome
     )
     assert base.escape(last.outcome) in watched.still()["text/html"]

@@ -11,8 +11,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "temperature",
         ],
         "comparison": ["compare", "mcnemar", "p_text"],
-        "corrections": ["holm", "max_t"],
-        "seeds": ["over_seeds"],
+        "corrections": ["holm", "letters", "max_t"],
+        "seeds": ["over_data", "over_seeds"],
         "label_errors": ["likely_label_errors", "out_of_fold"],
         "slicing": ["slice_columns", "slices"],
         "scores": [

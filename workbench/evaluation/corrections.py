@@ -1,5 +1,7 @@
 """P-values of several tests at once, corrected for their number."""
 
+from string import ascii_letters
+
 import numpy as np
 import pandas as pd
 
@@ -9,8 +11,8 @@ def max_t(right: pd.DataFrame, pairs: list[tuple], draws: int = 9_999, seed: int
 
     Each draw turns the sign of a row's differences, in all pairs at once, by chance, and keeps the
     largest statistic (difference by its standard error): so the correlation between pairs counts.
-    Step-down, two-sided (Westfall and Young 1993; Romano and Wolf 2005). A single pair alone would
-    give McNemar's exact test.
+    Step-down, two-sided (Westfall and Young 1993; Romano and Wolf 2005); an equal statistic counts
+    half, so that a single pair alone would give McNemar's mid-p.
 
     Parameters
     ----------
@@ -35,7 +37,8 @@ def max_t(right: pd.DataFrame, pairs: list[tuple], draws: int = 9_999, seed: int
         drawn = np.abs(signs @ pattern_differences) / scale
         # The largest of a pair and of all whose observed statistic is smaller.
         largest = np.maximum.accumulate(drawn[:, order[::-1]], axis=1)[:, ::-1]
-        as_large += (largest >= observed[order] - 1e-4).sum(axis=0)
+        for end in (observed - 1e-4, np.where(observed > 0, observed + 1e-4, -1)):
+            as_large += (largest > end[order]).sum(axis=0) / 2
     adjusted = np.empty(len(pairs))
     adjusted[order] = np.maximum.accumulate((1 + as_large) / (1 + draws))
     return adjusted
@@ -48,3 +51,22 @@ def holm(p_values: list[float]) -> list[float]:
     steps = (p[order] * np.arange(len(p), 0, -1)).clip(max=1)
     adjusted[order] = np.maximum.accumulate(steps)
     return adjusted.tolist()
+
+
+def letters(tests: pd.DataFrame, level: float = 0.05) -> pd.Series:
+    """Letters such as ``"ab"`` by model: no test tells two that share one apart (Piepho 2004).
+
+    Parameters
+    ----------
+    tests : a row a pair with the columns a, b and p_adjusted, such as `compare` gives. A pair that
+        was not tested shares no letter.
+    """
+    import networkx
+
+    models = list(dict.fromkeys([*tests["a"], *tests["b"]]))
+    alike = networkx.from_pandas_edgelist(tests[tests["p_adjusted"] >= level], "a", "b")
+    alike.add_nodes_from(models)
+    groups = sorted(sorted(map(models.index, group)) for group in networkx.find_cliques(alike))
+    marks = ["".join(ascii_letters[k] for k, g in enumerate(groups) if i in g)
+             for i in range(len(models))]  # fmt: skip
+    return pd.Series(marks, models, name="letters")

@@ -138,8 +138,9 @@ def compare_by_metric(found: list) -> dict[str, tuple[pd.DataFrame, pd.DataFrame
 
 def how_tested(metric: str) -> tuple[str, str]:
     """How `compare_by_metric` tests a pair, and how it corrects for the number of pairs."""
-    exact = metric == "accuracy"
-    return ("exact McNemar test", "max-T") if exact else ("paired bootstrap", "Holm")
+    if metric == "accuracy":
+        return "mid-p McNemar test", "max-T"
+    return "paired bootstrap", "Holm"
 
 
 def _compare(metric: str, found: list) -> tuple[pd.DataFrame, pd.DataFrame]:

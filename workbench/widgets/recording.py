@@ -108,4 +108,4 @@ def _against(name: str, other: pd.DataFrame, rows: pd.DataFrame) -> str:
     if test["p"] < 0.05:
         verdict = f"Significantly {'worse' if test['only_a'] > test['only_b'] else 'better'} than"
     p = comparison.p_text(test["p"])
-    return f" {verdict} {name}, {accuracy:.3f} ({p}, exact McNemar test)."
+    return f" {verdict} {name}, {accuracy:.3f} ({p}, mid-p McNemar test)."
