@@ -206,19 +206,19 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def bars(found: Mapping[str, Explanation]):
-    """Explanations side by side, a bar a word: blue speaks for the class, orange against it."""
+    """Side by side a bar a word, the first 40: blue speaks for the class, orange against it."""
     from plotly.subplots import make_subplots
 
     titles = [f"{escape(name)}: '{escape(each.label)}'" for name, each in found.items()]
     figure = make_subplots(1, len(found), subplot_titles=titles, horizontal_spacing=0.2)
     for i, each in enumerate(found.values(), 1):
-        words = [f"{n} {escape(word)}" for n, word in enumerate(each.words, 1)]
+        words = [f"{n} {escape(word)}" for n, word in enumerate(each.words[:40], 1)]
         colours = [plots.COLOURS[int(value < 0)] for value in each.attributions]
-        figure.add_bar(x=each.attributions, y=words, marker_color=colours, row=1, col=i)
+        figure.add_bar(x=each.attributions[:40], y=words, marker_color=colours, row=1, col=i)
         figure.update_xaxes(title=each.unit, col=i)
     figure.update_traces(orientation="h").update_yaxes(autorange="reversed", type="category")
-    height = 200 + 18 * max(len(each.words) for each in found.values())
-    return figure.update_layout(height=height, margin={"t": 60}, showlegend=False)
+    layout = {"height": 200 + 18 * max(len(bar.y) for bar in figure.data), "margin": {"t": 90}}
+    return figure.update_layout(layout, title="What each word contributes", showlegend=False)
 
 
 def characters_read(model, text: str) -> int:
