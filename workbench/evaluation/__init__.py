@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "comparison": ["compare", "mcnemar", "p_text"],
         "corrections": ["holm", "letters", "max_t"],
+        "intervals": ["difference", "interval", "power", "rows_needed"],
         "seeds": ["over_data", "over_seeds"],
         "label_errors": ["likely_label_errors", "out_of_fold"],
         "slicing": ["slice_columns", "slices"],
