@@ -207,6 +207,13 @@ def test_integrated_gradients_start_at_padding():
     assert found.baseline == pytest.approx(p[list(model.classes_).index(found.label)].item())
 
 
+def test_integrated_gradients_name_the_word_that_was_learned():
+    model = models.build("cnn", epochs=10, min_count=1, learning_rate=1e-2)
+    model.fit(["the good film", "the bad film"] * 10, ["good", "bad"] * 10)
+    found = explain.integrated_gradients(model, "the film, 'good' the film")
+    assert found.words[found.attributions.argmax()] == "'good'"
+
+
 @pytest.mark.parametrize("name", ["logistic", "frozen"])
 def test_what_has_no_gradients_says_so(name, checkpoint):
     model = (
