@@ -116,6 +116,14 @@ def test_repeats_are_one_model_with_their_mean_and_spread(run):
     assert svm["alike"]
 
 
+def test_one_lucky_repeat_does_not_win(run):
+    found = [run("lucky", range(n), seed=n) for n in (640, 640, 760)] + [run("steady", range(656))]
+    steady, lucky = standings.test_sets(found)[0]["models"]
+    assert (steady["name"], lucky["name"]) == ("steady", "lucky")
+    assert lucky["score"] > steady["score"]
+    assert lucky["points"] == pytest.approx(2.0), "of the runs that were tested"
+
+
 def test_repeats_with_other_settings_are_marked(run):
     settings = [{"model": "svm", "C": c, "seed": c} for c in (1, 9)]
     found = [run("svm", range(700), settings=each) for each in settings]

@@ -20,11 +20,12 @@ def test_sets(found: list[Run]) -> list[dict]:
     Returns
     -------
     list of dict : ``metric``, its highest value ``most``, ``n`` rows, ``where`` these are from,
-        ``verdict`` and ``models``: a dict a name, the best mean first and the bounds last. Runs of
-        one name are one model: its ``score`` is their mean, ``scores`` are theirs. The run
-        nearest to the mean gives ``low``, ``high`` and what it loses to that of the best model:
-        ``points``, with ``p`` adjusted for all pairs; None where nothing was tested. The cells of
-        a table are ``shown``: score, interval, what it loses, seconds of training.
+        ``verdict`` and ``models``: a dict a name, the best first and the bounds last. Runs of one
+        name are one model: its ``score`` is their mean, ``scores`` are theirs. The run nearest to
+        the mean stands for it: it has the ``low`` and ``high`` end, decides about the order, and
+        is tested against that of the best model, to which it loses ``points``, with ``p`` adjusted
+        for all pairs; None where nothing was tested. The cells of a table are ``shown``: score,
+        interval, what it loses, seconds of training.
     """
     groups = defaultdict(lambda: defaultdict(list))
     for run in found:
@@ -42,15 +43,15 @@ def test_sets(found: list[Run]) -> list[dict]:
 
 def _test_set(metric: str, by_name: dict[str, list[Run]]) -> dict:
     models = [_model(name, metric, runs) for name, runs in by_name.items()]
-    models.sort(key=lambda model: (model["bound"], -model["score"]))
+    models.sort(key=lambda model: (model["bound"], -model["run"].metrics[metric]))
     best, digits = models[0]["run"], 1 if METRICS[metric] == 100 else 3
     tests = compare_by_metric([model["run"] for model in models if not model["bound"]])
     pairs = {frozenset((test["a"], test["b"])): test for _, table in tests.values()
              for test in table.to_dict("records")}  # fmt: skip
     for model in models:
         if test := pairs.get(frozenset((best.path.name, model["run"].path.name))):
-            points = (test["a"] == best.path.name or -1) * test["difference"]
-            model |= {"points": points * 100 / METRICS[metric], "p": test["p_adjusted"]}
+            points = test["difference"] * 100 / METRICS[metric]
+            model |= {"points": points, "p": test["p_adjusted"]}
         model["shown"] = _shown(model, digits, model is models[0])
     found = {"metric": metric, "most": METRICS[metric], "n": best.metrics.get("n") or 0,
              "where": _where(best), "models": models}  # fmt: skip
