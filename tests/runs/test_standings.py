@@ -38,18 +38,18 @@ def test_a_clear_winner_is_recommended_with_margin_certainty_and_cost(run):
     assert verdict == (
         "Use minilm. minilm has accuracy 0.900 (95% interval 0.877 to 0.919; trained in 12 s). "
         "It is better than all others; the next of these, svm, is 20.0 points below "
-        "(exact McNemar test, p < 0.001, adjusted for all pairs)."
+        f"({evaluate.how_tested('accuracy')[0]}, p < 0.001, adjusted for all pairs)."
     )
 
 
 def test_models_that_are_not_told_apart_are_named_with_the_cheapest(run):
     best = run("minilm", range(720), seconds=60.0)
-    level = run("svm", range(4, 720), seconds=0.01)
+    level = run("svm", range(2, 720), seconds=0.01)
     worse = run("majority", range(400), seconds=0.0)
     verdict = said(best, level, worse)
     assert verdict.startswith("Use minilm, or one that is not told apart from it. ")
     assert "better than 1 of 2 others; the next of these, majority, is 40.0 points" in verdict
-    assert "Not told apart from it: svm (p = 0.1" in verdict
+    assert "Not told apart from it: svm (p = 0." in verdict
     assert verdict.endswith("The cheapest is svm, trained in under 0.1 s.")
 
 
@@ -61,9 +61,10 @@ def test_models_that_are_not_told_apart_are_named_with_the_cheapest(run):
     ],
 )
 def test_rows_that_tell_nothing_choose_no_model(run, other, sentence):
-    verdict = said(run("minilm", range(722)), run(other, range(720)))
+    verdict = said(run("minilm", range(722)), run(other, range(720), seconds=0.0))
     assert verdict.startswith(f"These rows choose no model: {sentence}")
     assert "Use" not in verdict
+    assert "cheapest" not in verdict
 
 
 def test_a_model_alone_is_not_called_the_best(run):
@@ -112,7 +113,7 @@ def test_repeats_are_one_model_with_their_mean_and_spread(run):
     assert svm["score"] == pytest.approx(np.mean([0.7, 0.75, 0.9]))
     assert sorted(svm["scores"]) == [0.7, 0.75, 0.9]
     assert svm["run"].metrics["accuracy"] == 0.75, "the run nearest to the mean is tested"
-    assert "mean of 3 runs from 0.700 to 0.900" in each["verdict"][1]
+    assert "mean of 3 runs: 0.700 to 0.900" in each["verdict"][1]
     assert svm["alike"]
 
 

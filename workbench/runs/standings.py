@@ -108,11 +108,11 @@ def verdict(test_set: dict) -> list[str]:
         level = [model for model in others if model not in worse]
         said = [_lead(ranked[0], worse, level), _scored(ranked[0], test_set["metric"])]
         said += _margin(worse, len(others), how_tested(test_set["metric"])[0])
-        said += _level(ranked[0], level)
+        said += _level(level, [ranked[0], *level] if worse else [])
         if test_set["n"] < SMALL:
             said.append(f"{test_set['n']} rows are few: the interval is wide.")
     if bounds:
-        known = f"{len(bounds)} that saw labels of the target, up to {max(bounds)}"
+        known = f"{len(bounds)} that saw labels of the target, up to {max(bounds, key=float)}"
         said.append(f"Not ranked as bounds: {known}.")
     return said
 
@@ -131,8 +131,8 @@ def _scored(best: dict, metric: str) -> str:
     score, interval, _, took = best["shown"]
     facts = [f"95% interval {interval}" if interval else "", f"trained in {took}" if took else ""]
     if len(best["scores"]) > 1:
-        low, high = min(best["scores"]), max(best["scores"])
-        facts.append(f"mean of {len(best['scores'])} runs from {low:.3f} to {high:.3f}")
+        ends = [f"{end(best['scores']):.3f}" for end in (min, max)]
+        facts.append(f"mean of {len(best['scores'])} runs: {' to '.join(dict.fromkeys(ends))}")
     facts = "; ".join(filter(None, facts))
     return f"{best['name']} has {metric} {score}{f' ({facts})' if facts else ''}."
 
@@ -147,17 +147,20 @@ def _margin(worse: list[dict], of: int, test: str) -> list[str]:
     ]
 
 
-def _level(best: dict, level: list[dict], most: int = 4) -> list[str]:
+def _level(level: list[dict], good: list[dict], most: int = 4) -> list[str]:
+    """Which models may be as good, and the cheapest of those that are any `good`."""
     if not level:
         return []
     tested = sorted((m for m in level if m["p"] is not None), key=lambda model: model["p"])
     names = ", ".join(model["name"] for model in level[:most])
     more = f" and {len(level) - most} more" if len(level) > most else ""
     ends = " to ".join(dict.fromkeys(map(_p, tested[:1] + tested[-1:]))) or "not tested"
-    timed = [model for model in [best, *level] if model["seconds"] is not None]
-    cheap = min(timed, key=lambda model: model["seconds"], default=best)
-    cost = f" The cheapest is {cheap['name']}, trained in {cheap['shown'][3]}."
-    return [f"Not told apart from it: {names}{more} ({ends}).{cost if cheap is not best else ''}"]
+    said = [f"Not told apart from it: {names}{more} ({ends})."]
+    timed = [model for model in good if model["seconds"] is not None]
+    cheap = min(timed, key=lambda model: model["seconds"], default=None)
+    if cheap in level:
+        said.append(f"The cheapest is {cheap['name']}, trained in {cheap['shown'][3]}.")
+    return said
 
 
 def _p(model: dict) -> str:
