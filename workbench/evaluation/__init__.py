@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "temperature",
         ],
         "comparison": ["compare", "mcnemar", "p_text"],
+        "extrapolation": ["extrapolate"],
         "corrections": ["holm", "letters", "max_t"],
         "intervals": ["difference", "interval", "power", "rows_needed"],
         "seeds": ["over_data", "over_seeds"],

@@ -118,10 +118,13 @@ def score_bars(table: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
     )
 
 
-def learning_curve(table: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
+def learning_curve(
+    table: pd.DataFrame, metric: str = "accuracy", fitted: pd.DataFrame | None = None
+) -> go.Figure:
     """Score over the number of labels, one line a model; columns model, labels and `metric`.
 
     Several rows for one model and size (draws) become their mean, with its 95% interval (t).
+    `fitted` is what `extrapolate` gives: a thin line with its interval at the end.
     """
     from scipy.stats import t
 
@@ -133,7 +136,17 @@ def learning_curve(table: pd.DataFrame, metric: str = "accuracy") -> go.Figure:
             marker={"symbol": MARKERS[i % 6], "size": 9}, line={"dash": DASHES[i % 6]},
             error_y={"array": points["sem"] * t.ppf(0.975, points["count"] - 1), "thickness": 1},
         )  # fmt: skip
-    sizes = sorted(table["labels"].unique())
+        if fitted is not None:
+            line = fitted[fitted["model"] == model]
+            ends = line.where(line["labels"] == fitted["labels"].max())
+            figure.add_scatter(
+                x=line["labels"], y=line[metric], name=f"{model}, fitted", mode="lines",
+                line={"dash": "dot", "width": 1, "color": COLOURS[i % 6]},
+                error_y={"array": ends[f"{metric}_high"] - ends[metric],
+                         "arrayminus": ends[metric] - ends[f"{metric}_low"]},
+            )  # fmt: skip
+    known = table["labels"] if fitted is None else [*table["labels"], round(fitted["labels"].max())]
+    sizes = sorted(set(known))
     return figure.update_layout(
         xaxis={"title": "labelled examples", "type": "log", "tickvals": sizes, "ticktext": sizes},
         yaxis_title=metric,
