@@ -31,8 +31,9 @@ def interval(predictions: pd.DataFrame, score: str = "macro_f1") -> tuple[float,
 def difference(first, second, score: str = "macro_f1", margin: float | None = None) -> dict:
     """Whether `first` scores higher than `second` on the rows that both predicted.
 
-    Of accuracy, p is McNemar's mid-p and the interval Bonett and Price's (2012); of other scores,
-    both are of a bootstrap over rows (percentiles).
+    Of accuracy, p is McNemar's mid-p and the interval Bonett and Price's (2012); of other scores, p
+    is of a permutation test, which exchanges the two predictions of a row by chance, and the
+    interval of a bootstrap over rows (percentiles).
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def difference(first, second, score: str = "macro_f1", margin: float | None = No
     low, high = middle - half, middle + half
     if score != "accuracy" and (a != b).any():
         drawn = np.subtract(*_drawn(score, rows, a, b))
-        p = min(1.0, float(2 * (1 + min((drawn <= 0).sum(), (drawn >= 0).sum())) / len(drawn)))
+        p = _exchanged(score, rows, a, b)
         low, high = np.quantile(drawn, [tail, 1 - tail]).tolist()
     found = {"first": one, "second": other, "difference": one - other, "low": low, "high": high}
     inside = {} if margin is None else {"equivalent": -margin < low and high < margin}
@@ -73,6 +74,21 @@ def _drawn(score: str, rows: np.ndarray, *added: np.ndarray, draws: int = 2000) 
     samples = (random.multinomial(n, rows / n, size) * 1.0 for size in sizes)
     parts = [[scores.of_counts(each @ a, score) for a in added] for each in samples]
     return np.concatenate(parts, axis=1)
+
+
+def _exchanged(score: str, rows: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
+    """The p of a permutation test; an equal difference counts half, as in the mid-p."""
+    random, differ, draws, as_large = np.random.default_rng(0), (a != b).any(axis=(0, 2)), 2000, 0
+
+    def apart(moved):
+        of_a, of_b = (rows @ a)[:, None] + moved, (rows @ b)[:, None] - moved
+        return abs(scores.of_counts(of_a, score) - scores.of_counts(of_b, score))
+
+    observed, change = apart(0), (b - a)[:, differ]
+    for _ in range(10):
+        drawn = apart(random.binomial(rows[differ], 0.5, (draws // 10, differ.sum())) @ change)
+        as_large += (drawn > observed - 1e-12).sum() / 2 + (drawn > observed + 1e-12).sum() / 2
+    return float((1 + as_large) / (1 + draws))
 
 
 def power(n: int, difference: float, disagreement: float) -> float:
