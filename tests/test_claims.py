@@ -1,16 +1,19 @@
 """What the README and notebooks say of measurements is what the committed results say."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from benchmarks import adaptation, few_labels
+from workbench import data, evaluate, models
 
 ROOT = Path(__file__).parent.parent
 LANGUAGES = json.loads((ROOT / "benchmarks" / "results" / "languages.json").read_text())["runs"]
-README = " ".join((ROOT / "README.md").read_text().split())
+PLAIN = (ROOT / "README.md").read_text(encoding="utf-8")
+README = " ".join(PLAIN.split())
 ROWS = few_labels.read(few_labels.RESULTS)
 MEANS = pd.DataFrame(ROWS).groupby(["set", "labels", "method"])["accuracy"].mean().unstack("method")
 
@@ -81,3 +84,13 @@ def test_what_the_docstrings_say_of_fine_tuned_adaptation():
     apart = [accuracy - found["source-only"][pair] for pair, accuracy in found["udalm"].items()]
     assert len(apart) == 4
     assert -0.015 < sum(apart) / 4 < 0
+
+
+def test_the_readme_s_lines_on_predictions_run(capsys):
+    code = next(each for each in re.findall(r"```python\n(.+?)```", PLAIN, re.DOTALL)
+                if "evaluate.slices" in each)  # fmt: skip
+    train, _, test = data.frames(data.load("reviews"), limit=300)
+    model = models.build("logistic").fit(list(train.text), list(train.label))
+    given = {"data": data, "models": models, "evaluate": evaluate, "model": model}
+    exec(code, given | {"train": train, "test": test})
+    assert "p_adjusted" in capsys.readouterr().out

@@ -62,9 +62,9 @@ def _classes(run: Run) -> list[list]:
         rows = None
     if rows is None:
         return []
-    right = rows.groupby("label")["right"].agg(["sum", "count"]).astype(int)
-    return [[name, n, f"{hits / n:.3f}", *_interval(*scores.wilson(hits, n))]
-            for name, hits, n in right.itertuples()]  # fmt: skip
+    found = scores.by_class(rows).query("support > 0")
+    return [[name, row.support, f"{row.recall:.3f}", *_interval(row.recall_low, row.recall_high)]
+            for name, row in found.astype({"support": object}).iterrows()]  # fmt: skip
 
 
 def _interval(low: float | None, high: float | None) -> list[str]:
