@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from workbench import evaluate, models
+from workbench.errors import UserError
 
 
 def planted(folder, share, seed=0):
@@ -59,3 +60,13 @@ def test_planted_errors_are_half_of_the_first_hundred_or_more(real_data, name, l
     suggested = found["suggested"][wrong[found.index]][:50]
     truth = pd.read_csv(real_data / name / "train.csv", dtype=str).dropna().reset_index(drop=True)
     assert (suggested == truth["label"][suggested.index]).mean() > 0.9
+
+
+def test_rare_classes_have_fewer_folds_and_one_row_is_refused():
+    table = pd.DataFrame({"text": [f"word{i} again{i % 3}" for i in range(30)], "label": "a"})
+    table.loc[[3, 7, 11], "label"] = "b"
+    found = evaluate.out_of_fold(table, "logistic")
+    assert len(found) == 30
+    assert np.allclose(found.filter(regex="^p_").sum(axis=1), 1)
+    with pytest.raises(UserError, match="The class 'b' has one row"):
+        evaluate.out_of_fold(table.drop([3, 7]), "logistic")

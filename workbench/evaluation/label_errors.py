@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import models
+from workbench.errors import UserError
 from workbench.evaluation.calibration import probabilities
 from workbench.evaluation.scores import class_names, evaluate
 
@@ -13,14 +14,21 @@ from workbench.evaluation.scores import class_names, evaluate
 def out_of_fold(table: pd.DataFrame, model="logistic", folds: int = 5, seed: int = 0):
     """The predictions of all rows of `table`, each by a `model` (or its name) of the other folds.
 
-    Equal texts are in one fold.
+    Equal texts are in one fold. Where a class has fewer rows than `folds`, there are as many folds.
+
+    Raises
+    ------
+    UserError : a class has one row, which no model could have learned before.
     """
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
     texts, labels = list(table["text"]), class_names(table["label"])
+    counts = pd.Series(labels).value_counts()
+    if counts.min() < 2:
+        raise UserError(f"The class '{counts.index[-1]}' has one row: leave it out, or add others.")
     model = models.build(model, seed=seed) if isinstance(model, str) else model
     # Split before: once skada is imported, scikit-learn takes groups in another way.
-    cut = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    cut = StratifiedGroupKFold(min(folds, counts.min()), shuffle=True, random_state=seed)
     split = cut.split(texts, labels, pd.factorize(table["text"])[0])
     p = cross_val_predict(model, texts, labels, cv=split, method="predict_proba")
     fitted = SimpleNamespace(classes_=np.unique(labels), predict_proba=lambda _: p)
