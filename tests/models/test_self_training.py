@@ -102,6 +102,14 @@ def test_an_interrupted_fit_goes_on_to_the_same(folder, interrupt, tmp_path, ste
     interrupted_and_resumed(make, interrupt, tmp_path / "run", steps, unlabeled=TARGET)
 
 
+def test_only_its_own_stages_leave_a_folder_of_checkpoints(folder, tmp_path):
+    (tmp_path / "stage plan").mkdir()
+    model = models.build("self-training", encoder=folder, teachers=2, **SHORT)
+    model.set_params(stages=1, epochs=1, checkpoints=str(tmp_path))
+    model.fit(TEXTS, LABELS, unlabeled=TARGET)
+    assert [path.name for path in tmp_path.iterdir()] == ["stage plan"]
+
+
 def test_text_of_the_target_is_needed(folder):
     with pytest.raises(UserError, match="unlabeled=texts of the target"):
         models.build("self-training", encoder=folder).fit(TEXTS, LABELS)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import UserError
-from workbench.evaluation.scores import class_names, wilson
+from workbench.evaluation.scores import class_names, given_probabilities, wilson
 
 
 def reliability(predictions: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
@@ -114,10 +114,10 @@ def conformal_sets(
 
 def probabilities(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Those of shape (rows, classes), and the names of the classes."""
-    p = predictions.filter(regex="^p_")
+    p = given_probabilities(predictions)
     if p.empty:
         raise UserError("Probabilities are needed: columns p_<class>, and at least one row.")
-    return p.to_numpy(float), class_names([column[2:] for column in p])
+    return p.to_numpy(), p.columns.to_numpy(object)
 
 
 def _confident(predictions: pd.DataFrame) -> pd.DataFrame:

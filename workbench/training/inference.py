@@ -33,11 +33,12 @@ def usable_precision(model, batch: dict, wanted: str = "auto") -> str:
     UserError : the model fails at all, as those do that want pictures beside the text.
     """
     found = precision(wanted)
+    # Of a model that is trained in several stages parts may be on a GPU already.
+    device = next(model.parameters()).device
+    batch = {name: values.to(device) for name, values in batch.items()}
+    model.to(device)
     for candidate in dict.fromkeys([found, "fp32"] if wanted == "auto" else [found]):
-        # Of a model that is trained in several stages parts may be on a GPU already.
-        device = next(model.parameters()).device
-        batch = {name: values.to(device) for name, values in batch.items()}
-        model.to(device).train()
+        model.train()
         try:
             with torch.autocast(device.type, torch.bfloat16, candidate == "bf16"):
                 model(**batch).logits.sum().backward()

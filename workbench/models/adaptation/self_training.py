@@ -46,19 +46,23 @@ class SelfTraining(base.Adapted):
         self._first_stage = ""
         both = [*texts, *(self._unlabeled[i] for i in chosen)]
         report = super()._fit(both, np.r_[codes, labels], validation)
-        if self.checkpoints:
-            for folder in Path(self.checkpoints).expanduser().glob("stage*"):
+        for stage in range(1, self.stages + 1 if self.checkpoints else 1):
+            for name in self._stages(stage):
+                folder = Path(self.checkpoints, name.strip("_")).expanduser()
                 shutil.rmtree(folder, ignore_errors=True)
         return report | {"pseudo_labels": len(labels)}
+
+    def _stages(self, stage: int) -> list[str]:
+        """What the teachers of a stage are called in the history, and their checkpoints."""
+        numbers = [f"{i + 1}_" for i in range(self.teachers)] if self.teachers > 1 else [""]
+        return [f"stage{stage}_{number}" for number in numbers]
 
     def _taught(self, stage: int, texts: list[str], codes: np.ndarray, validation) -> np.ndarray:
         """The mean of what fresh teachers say of the target."""
         own, said = self.seed, []
         try:
-            for number in range(self.teachers):
-                self.seed = own + 1000 * number
-                each = f"{number + 1}_" if self.teachers > 1 else ""
-                self._first_stage = f"stage{stage}_{each}"
+            for number, name in enumerate(self._stages(stage)):
+                self.seed, self._first_stage = own + 1000 * number, name
                 super()._fit(texts, codes, validation)
                 said.append(self._probabilities(self._unlabeled))
         finally:
