@@ -28,7 +28,8 @@ CHEAP = {
 ADAPTED = {name: {} for name in models.names("adaptation")} | {
     "source-only": {"epochs": 1}, "dapt": {"epochs": 1, "pretraining_epochs": 1},
     **{name: {"epochs": 1} for name in ("dann", "cdan", "deep-coral", "mmd", "mcc")},
-    "udalm": {"epochs": 1, "pretraining_epochs": 1}, "self-training": {"epochs": 1, "stages": 1},
+    **{name: {"epochs": 1, "pretraining_epochs": 1} for name in ("simcse", "udalm")},
+    "self-training": {"epochs": 1, "stages": 1},
 }  # fmt: skip
 ON_VECTORS = [name for name in ADAPTED if "vectors" in models.settings_of(name)]
 
@@ -40,7 +41,7 @@ def folder(checkpoint):
 
 # `multilingual` is built by the class of `minilm`, and takes a second to load each time; what fits
 # `dann` and `dapt` fits these.
-ALIKE = {"multilingual", "cdan", "deep-coral", "mmd", "udalm"}
+ALIKE = {"multilingual", "cdan", "deep-coral", "mmd", "simcse", "udalm"}
 
 
 @pytest.fixture(params=[name for name in models.names() if name not in ALIKE])

@@ -1,4 +1,6 @@
-"""Masked-LM training on the target: a head that is new, and one that goes on beside the labels."""
+"""Pretraining that goes on with text of the target: masked-LM, beside labels too, and SimCSE."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from tests.training.test_resume import interrupt, interrupted_and_resumed  # noq
 from workbench import models
 from workbench.errors import UserError
 from workbench.models import encoders, networks
-from workbench.training import trainer
+from workbench.training import losses, trainer
 
 SHORT = {"epochs": 3, "learning_rate": 3e-3, "batch_size": 16, "max_length": 16,
          "pretraining_epochs": 1}  # fmt: skip
@@ -164,3 +166,97 @@ def test_udalm_needs_text_of_the_target_and_a_mask_token(folder, checkpoint):
         models.build("udalm", encoder=folder).fit(TEXTS, LABELS)
     with pytest.raises(UserError, match="no mask token"):
         models.build("udalm", encoder=str(checkpoint("gpt2"))).fit(TEXTS, LABELS, unlabeled=TARGET)
+
+
+# --- SimCSE ---------------------------------------------------------------------------------------
+
+
+class TwoPasses(torch.nn.Module):
+    """An "encoder" with given hidden states: another text in each row, and twice as many rows."""
+
+    config = SimpleNamespace(is_encoder_decoder=False)
+
+    def __init__(self, states):
+        super().__init__()
+        self.states = torch.from_numpy(states)
+
+    def forward(self, input_ids, attention_mask):
+        assert torch.equal(*input_ids.chunk(2)), "the same texts twice, in the same order"
+        return SimpleNamespace(last_hidden_state=self.states[: len(input_ids)])
+
+
+@pytest.mark.parametrize("texts", [1, 2, 7])
+def test_simcse_s_loss_is_the_formula(texts):
+    random = np.random.default_rng(texts)
+    states = random.normal(size=(2 * texts, 3, 5))
+    mask = np.array([[1, 1, i % 2] for i in range(texts)])
+    mean = (states * np.tile(mask, (2, 1))[..., None]).sum(1) / np.tile(mask.sum(1), 2)[:, None]
+    unit = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+    # Gao et al. 2021, equation 1; MultipleNegativesRankingLoss of sentence_transformers.
+    scores = np.exp(unit[:texts] @ unit[texts:].T / 0.05)
+    expected = -np.log(np.diag(scores) / scores.sum(1)).mean()
+    twice = networks.TwiceEncoded(TwoPasses(states), 0, 0.05)
+    ids = torch.from_numpy(random.integers(1, 9, (texts, 3)))
+    output = twice(ids, attention_mask=torch.from_numpy(mask))
+    loss = losses.cross_entropy_loss(None, 0.0)(output, torch.zeros(texts).long(), texts)
+    assert float(loss) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_the_two_vectors_of_a_text_differ_by_dropout_whatever_the_configuration(folder, dropout):
+    given = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), dropout)
+    tokenizer, model = encoders.tokenizer(folder), encoders.load(folder, **given)
+    twice = networks.TwiceEncoded(model, tokenizer.pad_token_id, 1.0)
+    assert {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)} == {dropout or 0.1}
+    batch = encoders.encoded(model, tokenizer, TARGET[:4], 16).__getitems__(range(4))
+    own = [twice.train(training)(**batch).logits[:, 0] for training in (True, False)]
+    assert (own[0] < 0.999).all()
+    assert torch.allclose(own[1], torch.ones(4), atol=1e-5), "without dropout they are the same"
+
+
+def test_simcse_moves_the_encoder_and_learns_the_source(folder, tmp_path):
+    settings = {**SHORT, "epochs": 12, "checkpoints": str(tmp_path / "stages")}
+    model = models.build("simcse", encoder=folder, pretraining_rate=3e-3, **settings)
+    model.fit(TEXTS, LABELS, unlabeled=TARGET)
+    assert model.score(TEXTS, LABELS) > 0.9
+    _, lost = model.history_.column("simcse_loss")
+    assert np.mean(lost[-3:]) < np.mean(lost[:3])
+    frozen = clone(model).set_params(strategy="frozen", checkpoints=None)
+    frozen.fit(TEXTS, LABELS, unlabeled=TARGET)
+    vectors = encoders.embed(frozen._tokenizer, frozen._model, TARGET, 16)
+    assert not np.allclose(vectors, encoders.encode(TARGET, folder, 16), atol=1e-2)
+    assert not list((tmp_path / "stages").glob("*")), "no checkpoint of a stage is left"
+
+
+def test_simcse_reads_texts_alone_and_each_once(folder, monkeypatch):
+    read, stage = [], models.adaptation.SimCSE._stage
+
+    def spied(self, learner, rows, *args):
+        read.append((len(rows), set(rows.labels)))
+        stage(self, learner, rows, *args)
+
+    monkeypatch.setattr(models.adaptation.SimCSE, "_stage", spied)
+    found = [
+        models.build("simcse", encoder=folder, **SHORT).fit(TEXTS, labels, unlabeled=TARGET)
+        for labels in (LABELS, LABELS[::-1])
+    ]
+    assert read == [(len({*TARGET, *TEXTS}), {0})] * 2
+    first, second = (m.history_.column("simcse_loss")[1] for m in found)
+    assert first == second, "no label is read"
+    with pytest.raises(UserError, match="'simcse' adapts to a target"):
+        models.build("simcse", encoder=folder).fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize("steps", [1, 9])
+def test_interrupted_simcse_goes_on_to_the_same(folder, interrupt, tmp_path, steps):  # noqa: F811
+    def make(**settings):
+        return models.build("simcse", encoder=folder, **SHORT, **settings)
+
+    interrupted_and_resumed(make, interrupt, tmp_path / "run", steps, unlabeled=TARGET)
+
+
+@pytest.mark.parametrize("family", ["roberta", "gpt2", "t5"])
+def test_simcse_with_other_families(family, tmp_path):
+    model = models.build("simcse", encoder=families.make(family, tmp_path), **SHORT)
+    model.fit(TEXTS, LABELS, unlabeled=TARGET)
+    assert np.isfinite(model.predict_proba(TARGET)).all()

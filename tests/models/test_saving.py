@@ -65,10 +65,10 @@ def test_every_strategy_of_an_encoder(strategy, checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["full", "frozen"])
-@pytest.mark.parametrize("method", ["source-only", "dapt"])
+@pytest.mark.parametrize("method", ["source-only", "dapt", "simcse"])
 def test_adaptation(method, strategy, checkpoint, tmp_path):
     settings = {**FEW, "strategy": strategy}
-    if method == "dapt":
+    if method != "source-only":
         settings["pretraining_epochs"] = 1
     model = models.build(method, encoder=str(checkpoint("bert")), **settings)
     saved(model.fit(TEXTS, LABELS, unlabeled=UNLABELED), tmp_path)

@@ -244,6 +244,9 @@ CATALOGUE: dict[str, Entry] = {
         ("optimal-transport", adaptation.OptimalTransport, "carried to the target at least cost"),
         ("importance-weighting", adaptation.ImportanceWeighting, "texts like the target's count"),
     )},
+    "simcse": Entry(
+        "adaptation", "told apart under dropout, then fine-tuned", adaptation.SimCSE, **_MINILM
+    ),
     "dapt": Entry(
         "adaptation", "masked-LM pretraining on target text, then fine-tuning",
         adaptation.ContinuedPretraining, **_MINILM,

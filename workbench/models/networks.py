@@ -131,6 +131,26 @@ class SentenceVectors(nn.Module):
         return SequenceClassifierOutput(logits=nn.functional.normalize(mean))
 
 
+class TwiceEncoded(SentenceVectors):
+    """Each text's cosine to every text's vector under other dropout, its own first (SimCSE)."""
+
+    def __init__(self, model, pad_token_id: int, temperature: float) -> None:
+        super().__init__(model, pad_token_id)
+        self._temperature = temperature
+        layers = [module for module in self.modules() if isinstance(module, nn.Dropout)]
+        for layer in () if any(layer.p for layer in layers) else layers:
+            layer.p = 0.1
+
+    def forward(self, input_ids, **mask):
+        """Cosines over the temperature, shape (texts, texts), from ids, shape (texts, tokens)."""
+        twice = {name: rows.repeat(2, 1) for name, rows in mask.items()}
+        one, other = super().forward(input_ids.repeat(2, 1), **twice).logits.chunk(2)
+        cosines = nn.functional.cosine_similarity(one[:, None], other, dim=-1)
+        texts = torch.arange(len(one), device=one.device)
+        own_first = cosines.gather(1, (texts[:, None] + texts) % len(one))
+        return SequenceClassifierOutput(logits=own_first / self._temperature)
+
+
 class HideTokens:
     """Hides tokens of a batch for masked-LM training (Devlin et al. 2019), by transformers.
 

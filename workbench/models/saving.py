@@ -25,6 +25,7 @@ TRUSTED = [
     )),
     "workbench.models.adaptation.multi_task.MultiTask",
     "workbench.models.adaptation.pretraining.ContinuedPretraining",
+    "workbench.models.adaptation.pretraining.SimCSE",
     "workbench.models.adaptation.pretraining.UDALM",
     "workbench.models.adaptation.self_training.SelfTraining",
     "workbench.models.classical.EarlyStoppingMLP", "workbench.models.classical.Folds",

@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "OptimalTransport", "PrincipalComponents", "SubspaceAlignment",
         ],
         "multi_task": ["MultiTask"],
-        "pretraining": ["UDALM", "ContinuedPretraining"],
+        "pretraining": ["UDALM", "ContinuedPretraining", "SimCSE"],
         "self_training": ["SelfTraining"],
     },
 )  # fmt: skip

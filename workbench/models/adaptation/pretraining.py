@@ -1,4 +1,4 @@
-"""Adaptation by language modelling on text of the target."""
+"""Adaptation by pretraining that goes on with text of both domains."""
 
 import shutil
 import tempfile
@@ -17,7 +17,91 @@ from workbench.training.batches import BothDomains, Encoded
 
 
 @dataclass(eq=False, repr=False)
-class ContinuedPretraining(base.Adapted):
+class Pretrained(base.Adapted):
+    """An encoder that first learns from text of both domains without labels, by `_learn`."""
+
+    _: KW_ONLY
+    pretraining_epochs: float = 3
+    pretraining_rate: float = 1e-4
+
+    _pretraining_head, _stages = "", ()
+
+    def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
+        with tempfile.TemporaryDirectory() as folder:
+            self._learner = self._pretrain([*self._unlabeled, *texts], folder)
+            # The adapted encoder is loaded from its folder as any other checkpoint is. Of several
+            # ranks transformers lets the first one write.
+            report = super()._fit(texts, codes, validation, devices.agreed(folder))
+        del self._learner
+        for stage in self._stages if self.checkpoints else ():
+            shutil.rmtree(Path(self.checkpoints, stage).expanduser(), ignore_errors=True)
+        return report
+
+    def _pretrain(self, texts: list[str], folder: str):
+        """Write the adapted encoder, and its tokenizer, to `folder`; what it was trained in."""
+        import transformers
+
+        from workbench.training import speed
+
+        transformers.set_seed(self.seed)
+        tokenizer = encoders.tokenizer(self.encoder)
+        if self._pretraining_head == "MaskedLM" and tokenizer.mask_token is None:
+            raise UserError(f"'{self.encoder}' has no mask token, which masked-LM training needs.")
+        settings = speed.for_training(encoders.configuration(self.encoder))
+        model = encoders.load(self.encoder, self._pretraining_head, **settings)
+        learner = self._learn(model, tokenizer, texts)
+        # The masked-LM model has no pooler; the encoder that is saved keeps the pretrained one.
+        encoder = encoders.load(self.encoder)
+        encoder.load_state_dict(model.base_model.state_dict(), strict=False)
+        encoder.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return learner
+
+    def _stage(self, learner, rows: Encoded, name: str, epochs: float, rate: float, **more) -> None:
+        from workbench import training
+
+        settings = clone(self).set_params(patience=None, label_smoothing=0.0, epochs=epochs)
+        training.fit(
+            learner, rows, self.history_, settings, learning_rate=rate, first_stage=name, **more
+        )
+
+
+@dataclass(eq=False, repr=False)
+class SimCSE(Pretrained):
+    """The encoder tells texts of both domains apart, then fine-tuning on the source.
+
+    Unsupervised SimCSE (Gao et al. 2021): a text is encoded twice with other dropout, and is to
+    find its own second vector among those of the batch (of the same piece, where a batch is cut).
+    The rows ``simcse_loss`` of ``history_`` belong to this stage.
+
+    Parameters
+    ----------
+    pretraining_epochs, pretraining_rate : of this stage, as in the paper.
+    temperature : what cosines of the mean-pooled vectors are divided by.
+
+    The other parameters are those of `encoder_classifier.TextClassifier`.
+    """
+
+    _: KW_ONLY
+    pretraining_epochs: float = 1
+    pretraining_rate: float = 3e-5
+    temperature: float = 0.05
+
+    _method, _stages = "simcse", ("simcse",)
+
+    def _learn(self, model, tokenizer, texts: list[str]):
+        from workbench.models import networks
+
+        twice = networks.TwiceEncoded(model, tokenizer.pad_token_id, self.temperature)
+        texts = [*dict.fromkeys(texts)]  # a text is no negative of itself
+        own = np.zeros(len(texts), int)
+        rows = encoders.encoded(twice.encoder, tokenizer, texts, self.max_length, own)
+        self._stage(twice, rows, "simcse_", self.pretraining_epochs, self.pretraining_rate)
+        return twice
+
+
+@dataclass(eq=False, repr=False)
+class ContinuedPretraining(Pretrained):
     """Masked-LM pretraining goes on with text of both domains, then fine-tuning on the source.
 
     Domain-adaptive pretraining, DAPT (Gururangan et al. 2020). The rows ``mlm_loss`` of
@@ -34,70 +118,26 @@ class ContinuedPretraining(base.Adapted):
     """
 
     _: KW_ONLY
-    pretraining_epochs: float = 3
-    pretraining_rate: float = 1e-4
     head_epochs: float = 1
     mask: float = 0.15
 
-    _method = "dapt"
+    _method, _stages, _pretraining_head = "dapt", ("head", "mlm"), "MaskedLM"
 
-    def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
-        with tempfile.TemporaryDirectory() as folder:
-            self._masked = self._pretrain([*self._unlabeled, *texts], folder)
-            # The adapted encoder is loaded from its folder as any other checkpoint is. Of several
-            # ranks transformers lets the first one write.
-            report = super()._fit(texts, codes, validation, devices.agreed(folder))
-        del self._masked
-        for stage in ("head", "mlm") if self.checkpoints else ():
-            shutil.rmtree(Path(self.checkpoints, stage).expanduser(), ignore_errors=True)
-        return report
-
-    def _pretrain(self, texts: list[str], folder: str):
-        """Write the adapted encoder, and its tokenizer, to `folder`; its masked-LM model."""
-        import transformers
-
-        from workbench.models import networks
-        from workbench.training import speed
-
-        transformers.set_seed(self.seed)
-        tokenizer = encoders.tokenizer(self.encoder)
-        if tokenizer.mask_token is None:
-            raise UserError(f"'{self.encoder}' has no mask token, which masked-LM training needs.")
-        model = encoders.load(
-            self.encoder, "MaskedLM", **speed.for_training(encoders.configuration(self.encoder))
-        )
-        masked = networks.MaskedOnly(model)
-        self._pretrain_masked(masked, tokenizer, texts)
-        # The masked-LM model has no pooler; the encoder that is saved keeps the pretrained one.
-        encoder = encoders.load(self.encoder)
-        encoder.load_state_dict(model.base_model.state_dict(), strict=False)
-        encoder.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        return masked
-
-    def _pretrain_masked(self, masked, tokenizer, texts: list[str]) -> None:
-        from workbench import training
+    def _learn(self, model, tokenizer, texts: list[str]):
         from workbench.models import networks
         from workbench.training import optimizers
 
-        model = masked.model
+        masked, rate = networks.MaskedOnly(model), self.pretraining_rate
         rows = encoders.encoded(model, tokenizer, texts, self.max_length)
         hide = networks.HideTokens(tokenizer, self.mask, self.seed)
-        settings = clone(self).set_params(patience=None, label_smoothing=0.0)
-
-        def stage(name: str, epochs: float, rate: float) -> None:
-            training.fit(
-                masked, rows, self.history_, settings.set_params(epochs=epochs),
-                learning_rate=rate, prepare=hide, first_stage=name,
-            )  # fmt: skip
-
         if model.new_weights:
             networks.start_head(model, rows.ids)
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name in model.new_weights)
-            stage("head_", self.head_epochs, 10 * self.pretraining_rate)
+            self._stage(masked, rows, "head_", self.head_epochs, 10 * rate, prepare=hide)
             optimizers.freeze_large_table(model.requires_grad_(True))
-        stage("mlm_", self.pretraining_epochs, self.pretraining_rate)
+        self._stage(masked, rows, "mlm_", self.pretraining_epochs, rate, prepare=hide)
+        return masked
 
 
 @dataclass(eq=False, repr=False)
@@ -141,7 +181,7 @@ class UDALM(ContinuedPretraining):
         from workbench.models import networks
         from workbench.training import alignment
 
-        masked, hide = self._masked, networks.HideTokens(self._tokenizer, self.mask, self.seed)
+        masked, hide = self._learner, networks.HideTokens(self._tokenizer, self.mask, self.seed)
         setattr(masked.model, masked.model.base_model_prefix, self._model.base_model)
         masked.model.tie_weights()
         mixed, apart = networks.AlsoMasked(model, masked, 1 - self.share), self._apart
