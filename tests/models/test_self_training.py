@@ -83,6 +83,51 @@ def test_several_teachers_of_other_seeds_label_the_target_together(folder, monke
     assert all(model.history_.column(f"stage1_{i}_loss")[1] for i in (1, 2))
 
 
+def test_another_encoder_teaches_and_its_probabilities_are_the_labels(
+    folder, checkpoint, monkeypatch
+):
+    other, seen, fit = str(checkpoint("roberta")), [], encoder_classifier.TextClassifier._fit
+
+    def record(self, texts, codes, validation):
+        seen.append((self.encoder, self.strategy, texts, codes, self._soft))
+        return fit(self, texts, codes, validation)
+
+    monkeypatch.setattr(encoder_classifier.TextClassifier, "_fit", record)
+    teacher = {"encoder": other, "strategy": "frozen"}
+    model = models.build(
+        "self-training", encoder=folder, teacher=other, teacher_strategy="frozen", soft=True,
+        share=1.0, class_weight="balanced", **SHORT,
+    )  # fmt: skip
+    model.fit(TEXTS, LABELS, unlabeled=TARGET)
+    monkeypatch.undo()
+    assert [each[:2] for each in seen] == [(other, "frozen")] * 2 + [(folder, "full")]
+    assert (model.encoder, model.strategy) == (folder, "full")
+    assert "_soft" not in vars(model)
+    labelled = models.build("source-only", class_weight="balanced", **teacher, **SHORT)
+    said = labelled.fit(TEXTS, LABELS).predict_proba(TARGET)
+    texts, codes, soft = seen[1][2:]
+    assert np.array_equal(soft[:2], np.eye(2)), "a label of the source is its class alone"
+    for text, code in list(zip(texts, codes, strict=True))[len(TEXTS) :]:
+        assert np.allclose(soft[code], said[TARGET.index(text)])
+
+
+def test_probabilities_that_are_sure_teach_as_their_classes_do(folder, monkeypatch):
+    monkeypatch.setattr(
+        self_training.SelfTraining,
+        "_taught",
+        lambda self, *_: np.eye(2)[np.arange(len(TARGET)) % 2],
+    )
+    found = [
+        models.build("self-training", encoder=folder, stages=1, share=1.0, soft=soft, **SHORT)
+        .fit(TEXTS, LABELS, unlabeled=TARGET, validation=(TEXTS, LABELS))
+        for soft in (False, True)
+    ]  # fmt: skip
+    hard, soft = (each.predict_proba(TARGET) for each in found)
+    assert np.allclose(hard, soft, atol=1e-3)
+    lost = [each.history_.column("validation_loss")[1] for each in found]
+    assert np.allclose(*lost, atol=1e-3)
+
+
 @pytest.mark.parametrize("strategy", ["full", "frozen"])
 def test_the_same_seed_gives_the_same_and_no_text_is_kept(folder, strategy):
     model = models.build("self-training", encoder=folder, strategy=strategy, **SHORT)
@@ -108,6 +153,12 @@ def test_only_its_own_stages_leave_a_folder_of_checkpoints(folder, tmp_path):
     model.set_params(stages=1, epochs=1, checkpoints=str(tmp_path))
     model.fit(TEXTS, LABELS, unlabeled=TARGET)
     assert [path.name for path in tmp_path.iterdir()] == ["stage plan"]
+
+
+def test_an_unknown_strategy_of_the_teacher_is_refused(folder):
+    model = models.build("self-training", encoder=folder, teacher_strategy="frosen")
+    with pytest.raises(UserError, match="'frosen'"):
+        model.fit(TEXTS, LABELS, unlabeled=TARGET)
 
 
 def test_text_of_the_target_is_needed(folder):

@@ -1,4 +1,4 @@
-"""The contrastive loss against its formula, written out pair by pair."""
+"""The losses against their formulas, written out."""
 
 from types import SimpleNamespace
 
@@ -42,6 +42,22 @@ def test_it_is_the_formula_for_every_batch(labels, seed):
     vectors, codes = batch(labels, seed)
     expected = by_the_formula(vectors, labels) / len(labels)
     assert float(contrastive(vectors, codes)) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(-1, 5), min_size=1, max_size=8), st.floats(0, 0.5), st.integers(0, 99))
+def test_labels_may_be_rows_of_probabilities(rows, smoothing, seed):
+    draw = np.random.default_rng(seed)
+    logits, table = draw.normal(size=(len(rows), 3)), draw.dirichlet(np.ones(3), 6)
+    weights = draw.uniform(0.5, 2, 3)
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    smooth = (1 - smoothing) * table + smoothing / 3
+    expected = -sum((smooth[r] * weights * log_p[i]).sum() for i, r in enumerate(rows) if r >= 0)
+    labels = torch.tensor([losses.IGNORED if r < 0 else r for r in rows])
+    found = losses.cross_entropy_loss(weights, smoothing, table)(
+        SimpleNamespace(logits=torch.from_numpy(logits)), labels, 7
+    )
+    assert float(found) == pytest.approx(expected / 7, rel=1e-4, abs=1e-5)
 
 
 def test_pieces_of_a_batch_are_weighted_by_their_texts():

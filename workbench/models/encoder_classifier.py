@@ -53,6 +53,7 @@ class PretrainedEstimator(TorchEstimator):
 
     _strategies = tuple(STRATEGIES)
     _first_stage = ""  # as `training.fit` takes it
+    _soft = None  # probabilities, as `losses.cross_entropy_loss` takes them
     _head_class = "SequenceClassification"  # the ending of the auto class of transformers
 
     def _check(self) -> None:
@@ -99,7 +100,7 @@ class PretrainedEstimator(TorchEstimator):
         elif self.strategy == "lora":
             trained = strategies.with_adapters(model, self.lora_rank)
             learning_rate *= 1 if self.learning_rate else 10
-        loss = losses.cross_entropy_loss(weights, self.label_smoothing)
+        loss = losses.cross_entropy_loss(weights, self.label_smoothing, self._soft)
         objective, loss, options = self._objective(trained, loss)
         callbacks += options.pop("trainer_callbacks", [])
         report = training.fit(

@@ -9,19 +9,33 @@ from torch.nn.functional import cross_entropy
 from workbench.training.batches import IGNORED
 
 
-def cross_entropy_loss(class_weights: np.ndarray | None, smoothing: float) -> Callable:
+def cross_entropy_loss(
+    class_weights: np.ndarray | None, smoothing: float, soft: np.ndarray | None = None
+) -> Callable:
     """Cross-entropy as `Trainer` calls it, summed and divided by the labels of the whole batch.
 
     Labels are one a text or one a position, where `IGNORED` ones enter neither sum nor count; a
     model may give the logits of the other positions alone. However a batch is cut into pieces,
     their losses add up to that of the whole. A batch without a label (masked-LM training may hide
     no token of a short text) has a loss of zero.
+
+    Parameters
+    ----------
+    class_weights : shape (classes,).
+    smoothing : share of the label that is spread over all classes.
+    soft : probabilities, shape (rows, classes), of which a label of a text is then the row.
     """
-    weights = None if class_weights is None else torch.from_numpy(np.float32(class_weights))
+    weights, table = (
+        None if given is None else torch.from_numpy(np.float32(given))
+        for given in (class_weights, soft)
+    )
 
     def loss(outputs, labels, num_items_in_batch=None):
         logits = outputs.logits
-        if labels.shape == logits.shape[:-1]:
+        if table is not None:
+            kept = labels != IGNORED
+            logits, labels = logits[kept], table.to(labels.device)[labels[kept]]
+        elif labels.shape == logits.shape[:-1]:
             logits, labels = logits.flatten(0, -2), labels.flatten()
         else:
             labels = labels[labels != IGNORED]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from workbench.errors import unknown
 from workbench.models.adaptation import base
 
 
@@ -25,6 +26,10 @@ class SelfTraining(base.Adapted):
     stages : students, each after the other.
     teachers : of each stage, of different seeds, whose mean probabilities label the target; above 1
         their rows are ``stage1_1_loss``, ``stage1_2_loss``, …
+    teacher : the encoder of all but the last student; None takes `encoder`. A larger one is
+        distilled into `encoder` (Hinton et al. 2015).
+    teacher_strategy : theirs; None takes `strategy`.
+    soft : whether the target's labels are the teachers' probabilities, or the most probable class.
     share : of the target's texts, in the last stage; a class of which too few are found gives all.
 
     The other parameters are those of `encoder_classifier.TextClassifier`.
@@ -33,24 +38,39 @@ class SelfTraining(base.Adapted):
     _: KW_ONLY
     stages: int = 2
     teachers: int = 1
+    teacher: str | None = None
+    teacher_strategy: str | None = None
+    soft: bool = False
     share: float = 0.6
 
     _method = "self-training"
 
+    def _check(self) -> None:
+        super()._check()
+        if (self.teacher_strategy or self.strategy) not in self._strategies:
+            raise unknown("teacher_strategy", self.teacher_strategy, self._strategies)
+
     def _fit(self, texts: list[str], codes: np.ndarray, validation) -> dict:
-        chosen, labels = np.empty(0, int), np.empty(0, int)
-        for stage in range(1, self.stages + 1):
-            both = [*texts, *(self._unlabeled[i] for i in chosen)]
-            probabilities = self._taught(stage, both, np.r_[codes, labels], validation)
-            chosen, labels = surest(probabilities, self.share * stage / self.stages)
-        self._first_stage = ""
-        both = [*texts, *(self._unlabeled[i] for i in chosen)]
-        report = super()._fit(both, np.r_[codes, labels], validation)
+        both, labels = texts, codes
+        try:
+            for stage in range(1, self.stages + 1):
+                probabilities = self._taught(stage, both, labels, validation)
+                chosen, pseudo = surest(probabilities, self.share * stage / self.stages)
+                if self.soft:
+                    # Below the classes' own rows, so that the source and the validation keep codes.
+                    self._soft = np.vstack([np.eye(len(self.classes_)), probabilities[chosen]])
+                    pseudo = len(self.classes_) + np.arange(len(chosen))
+                both = [*texts, *(self._unlabeled[i] for i in chosen)]
+                labels = np.r_[codes, pseudo]
+            self._first_stage = ""
+            report = super()._fit(both, labels, validation)
+        finally:
+            vars(self).pop("_soft", None)
         for stage in range(1, self.stages + 1 if self.checkpoints else 1):
             for name in self._stages(stage):
                 folder = Path(self.checkpoints, name.strip("_")).expanduser()
                 shutil.rmtree(folder, ignore_errors=True)
-        return report | {"pseudo_labels": len(labels)}
+        return report | {"pseudo_labels": len(chosen)}
 
     def _stages(self, stage: int) -> list[str]:
         """What the teachers of a stage are called in the history, and their checkpoints."""
@@ -59,15 +79,27 @@ class SelfTraining(base.Adapted):
 
     def _taught(self, stage: int, texts: list[str], codes: np.ndarray, validation) -> np.ndarray:
         """The mean of what fresh teachers say of the target."""
-        own, said = self.seed, []
+        own, said = (self.seed, self.encoder, self.strategy), []
         try:
+            self.encoder = self.teacher or self.encoder
+            self.strategy = self.teacher_strategy or self.strategy
             for number, name in enumerate(self._stages(stage)):
-                self.seed, self._first_stage = own + 1000 * number, name
+                self.seed, self._first_stage = own[0] + 1000 * number, name
                 super()._fit(texts, codes, validation)
                 said.append(self._probabilities(self._unlabeled))
         finally:
-            self.seed = own
+            self.seed, self.encoder, self.strategy = own
         return np.mean(said, axis=0)
+
+    def _weights(self, codes: np.ndarray) -> np.ndarray | None:
+        return super()._weights(self._classes(codes))
+
+    def _fit_head(self, texts: list[str], codes: np.ndarray) -> dict:
+        return super()._fit_head(texts, self._classes(codes))
+
+    def _classes(self, codes: np.ndarray) -> np.ndarray:
+        """The most probable class of each code, which may be a row of `_soft`."""
+        return codes if self._soft is None else self._soft.argmax(1)[codes]
 
 
 def surest(probabilities: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
