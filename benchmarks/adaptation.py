@@ -30,16 +30,21 @@ MASKED = {"pretraining_epochs": 10, "head_epochs": 2, "pretraining_rate": 3e-4}
 # Language modelling on all four domains, once for all pairs; see `pretrain`.
 PRETRAINED = {"encoder": "sweeps/encoder-of-reviews"}
 ENSEMBLE = {"teachers": 3, "share": 0.9}
+# The second encoder that is bundled has twice the layers: it teaches, and MiniLM is what is left.
+DISTILLED = {"teacher": "multilingual", "teachers": 3, "stages": 1, "soft": True, "share": 1.0}
 FINE_TUNED = [
     ("source-only", {}), ("deep-coral", {}), ("mmd", {}), ("mcc", {}), ("dann", {}), ("cdan", {}),
     ("self-training", {}), ("self-training", ENSEMBLE), ("dapt", MASKED),
-    ("udalm", MASKED | {"share": 0.7}), ("source-only", PRETRAINED),
-    ("self-training", ENSEMBLE | PRETRAINED),
+    ("udalm", MASKED | {"share": 0.7}), ("simcse", {}), ("source-only", PRETRAINED),
+    ("self-training", DISTILLED), ("self-training", DISTILLED | PRETRAINED),
 ]  # fmt: skip
 FAMILIES = {
     "baselines": ["logistic", {"static": {"max_length": 128}},
                   {"minilm": {"strategy": "frozen", "max_length": 128}}],
     "vectors": [{name: {"vectors": kind}} for kind in KINDS for name in ON_VECTORS],
+    "multilingual": [{"minilm": {"strategy": "frozen", "encoder": "multilingual", "max_length": 128}},
+                     *({name: {"vectors": "frozen", "encoder": "multilingual"}}
+                       for name in ON_VECTORS)],
     "fine-tuned": [{name: TRAINING | settings} for name, settings in FINE_TUNED],
 }  # fmt: skip
 RUN = ["method", "vectors", "source", "target", "seed"]
@@ -49,6 +54,15 @@ BASELINES = {
     "minilm": "frozen",
     "source-only": "fine-tuned",
 }
+
+
+OF_ENCODERS = "frozen", "fine-tuned"
+
+
+def baseline(kind: str, names) -> str | None:
+    """The model that is not adapted, of a kind of vectors or training, where it is among `names`."""
+    kind = kind.partition(",")[0]
+    return next((name for name, own in BASELINES.items() if own == kind and name in names), None)
 
 
 def collect(families: list[str], seeds: list[int], jobs: int) -> list[dict]:
@@ -76,12 +90,10 @@ def row(run) -> dict:
     given, settings = run.info["parameters"], run.info["settings"]
     method = settings["model"].partition(":")[0]  # static:minilm
     kind = BASELINES.get(method) or settings.get("vectors", "fine-tuned")
-    several = f"{settings['teachers']} teachers" if settings.get("teachers", 1) > 1 else ""
-    encoder = "encoder of reviews" if settings.get("encoder") == PRETRAINED["encoder"] else ""
-    if variant := ", ".join(filter(None, (several, encoder))):
-        method += f" ({variant})"
+    if kind in OF_ENCODERS and settings.get("encoder") == "multilingual":
+        kind += ", multilingual"
     return {
-        "method": method, "vectors": kind, "source": given["SOURCE"],
+        "method": method + variant(settings), "vectors": kind, "source": given["SOURCE"],
         "target": given["TARGET"], "seed": given["SEED"], "setting": "inductive",
         "selection": "none", "accuracy": run.metrics["accuracy"],
         "macro_f1": run.metrics["macro_f1"], "source_dev": run.metrics["validation_accuracy"],
@@ -89,6 +101,20 @@ def row(run) -> dict:
         "peak_mb": run.info["peak_memory"], "device": run.info["device"],
         "versions": run.info["versions"],
     }  # fmt: skip
+
+
+def variant(settings: dict) -> str:
+    """What a method is called beside its name, where its settings are not the plain ones."""
+    several, words = settings.get("teachers", 1), []
+    if teacher := settings.get("teacher"):
+        words.append(f"taught by {teacher}" + f" x {several}" * (several > 1))
+    elif several > 1:
+        words.append(f"{several} teachers")
+    words += ["soft labels"] * bool(settings.get("soft"))
+    words += ["encoder of reviews"] * (settings.get("encoder") == PRETRAINED["encoder"])
+    if (epochs := settings.get("epochs")) and epochs != TRAINING["epochs"]:
+        words.append(f"{epochs} epochs")
+    return f" ({', '.join(words)})" if words else ""
 
 
 class Said:
@@ -113,17 +139,17 @@ def chosen(found: list) -> list[dict]:
         key = (own["vectors"], own["source"], own["target"], own["seed"])
         groups.setdefault(key, {})[own["method"]] = (run, own)
     for (kind, *_), by_name in groups.items():
-        baseline = next((n for n, k in BASELINES.items() if k == kind and n in by_name), None)
-        if baseline is None or len(by_name) < 3:
+        plain = baseline(kind, by_name)
+        if plain is None or len(by_name) < 3:
             continue
         models = {name: Said(run.path) for name, (run, _) in by_name.items()}
-        table = models[baseline].table
+        table = models[plain].table
         own = table["label"].notna()
         source = list(table["text"][own]), list(table["label"][own])
-        scores = selection.scores(models, source, list(table["text"][~own]), baseline=baseline)
+        scores = selection.scores(models, source, list(table["text"][~own]), baseline=plain)
         names = {
-            "information": selection.choose(scores, "information", baseline),
-            "source-dev": selection.choose(scores, "source_dev", baseline),
+            "information": selection.choose(scores, "information", plain),
+            "source-dev": selection.choose(scores, "source_dev", plain),
             "oracle": max(by_name, key=lambda name, by_name=by_name: by_name[name][1]["accuracy"]),
         }
         for how, name in names.items():
@@ -163,7 +189,7 @@ def table(rows: list[dict]) -> str:
             "Made by `python -m benchmarks.adaptation`.", ""]  # fmt: skip
     for kind, own in found.groupby("vectors", sort=False):
         scores = own.groupby(["method", "pair"])["accuracy"].mean().unstack("method")
-        name = next((n for n, k in BASELINES.items() if k == kind and n in scores), None)
+        name = baseline(kind, scores)
         if name is None:
             continue
         seconds, seeds = (
