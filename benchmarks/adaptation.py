@@ -21,6 +21,7 @@ import pandas as pd
 from benchmarks import cases
 
 RESULTS = Path(__file__).parent / "results" / "domain_adaptation.jsonl"
+MEANS = Path(__file__).parents[1] / "data" / "domain_adaptation.csv"  # for notebook 05
 SWEEP = Path("sweeps") / "adaptation"
 KINDS = ("tfidf", "static", "frozen")
 ON_VECTORS = ("feature-selection", "pca", "lda", "coral", "subspace-alignment", "optimal-transport",
@@ -170,6 +171,13 @@ def write(rows: list[dict]) -> None:
     RESULTS.write_text("".join(json.dumps(each) + "\n" for each in runs.values()))
 
 
+def means(rows: list[dict]) -> str:
+    """The accuracy of each method on each pair, over its seeds, as CSV."""
+    by = ["vectors", "method", "source", "target"]
+    found = pd.DataFrame(rows).groupby(by, sort=False)["accuracy"]
+    return found.agg(accuracy="mean", seeds="size").round(4).to_csv(lineterminator="\n")
+
+
 def table(rows: list[dict]) -> str:
     """Each method against the baseline on the same vectors and the pairs that both have."""
     from scipy import stats
@@ -231,6 +239,7 @@ def main() -> None:
         found = runs.list_runs(SWEEP)
         write([row(run) for run in found] + chosen(found))
     RESULTS.with_suffix(".md").write_text(table(read()))
+    MEANS.write_text(means(read()))
     print(RESULTS.with_suffix(".md").read_text())
 
 

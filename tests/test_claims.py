@@ -70,7 +70,9 @@ def test_what_the_page_says_of_sweeps_was_measured():
 
 
 def test_the_table_of_domain_adaptation_is_made_of_its_rows():
-    assert adaptation.table(adaptation.read()) == adaptation.RESULTS.with_suffix(".md").read_text()
+    rows = adaptation.read()
+    assert adaptation.table(rows) == adaptation.RESULTS.with_suffix(".md").read_text()
+    assert adaptation.means(rows) == adaptation.MEANS.read_text()
 
 
 FINE_TUNED = pd.DataFrame(adaptation.read()).query("vectors == 'fine-tuned'")
