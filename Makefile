@@ -21,11 +21,12 @@ lab: $(VENV)/.ready
 	JUPYTER_PATH=$(abspath $(VENV)/share/jupyter) GOMP_SPINCOUNT=10000 \
 	    $(BIN)/python -m jupyterlab --ip=127.0.0.1 --ServerApp.root_dir=notebooks
 
-# Tests in two processes of one thread each; then those that drive a browser or whole notebooks.
-WHOLE := tests/browser tests/test_sequence.py
+# Processes of one thread each. Tests of whole notebooks come last, in the order of their files.
+WHOLE := tests/sequence tests/browser
+test: export OMP_NUM_THREADS = 1
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(WHOLE:%=--ignore=%)
-	$(BIN)/python -m pytest $(WHOLE)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(WHOLE:%=--ignore=%)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(WHOLE)
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

@@ -27,17 +27,20 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() == "true"
 
 
+# The public corpora that the project is measured on; they are not part of it.
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+REAL_DATA = Path(os.environ.get("WORKBENCH_REAL_DATA") or SHARED).resolve()
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The public corpora that the project is measured on; they are not part of it."""
-    root = Path(__file__).parent.parent
-    folder = Path(os.environ.get("WORKBENCH_REAL_DATA") or root.parent / "shared" / "data")
-    if not folder.is_dir():
-        message = f"no real data in {folder}: set WORKBENCH_REAL_DATA"
+    """Their folder."""
+    if not REAL_DATA.is_dir():
+        message = f"no real data in {REAL_DATA}: set WORKBENCH_REAL_DATA"
         if in_ci():
             pytest.fail(message)
         pytest.skip(message)
-    return folder
+    return REAL_DATA
 
 
 @pytest.fixture

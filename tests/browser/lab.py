@@ -109,7 +109,7 @@ def serving(command: list[str], port: int, **options) -> Iterator[subprocess.Pop
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, **options)
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             while not answer(f"http://127.0.0.1:{port}/api"):
                 if server.poll() is not None or time.monotonic() > deadline:
                     log.seek(0)
@@ -211,7 +211,7 @@ class Lab:
     def reopen(self, path: Path, theme: str = "Light") -> "Notebook":
         """A notebook of the folder as it lies there, in a new page."""
         page = self.context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.messages.append(f"exception: {error}"))
         workspace = secrets.token_hex(3)
@@ -219,11 +219,7 @@ class Lab:
         page.goto(f"{self.url}/lab/workspaces/{workspace}/tree/{place}?token={self.token}")
         notebook = Notebook(self, page, path)
         notebook.ready()
-        change = "jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab %s'})"
-        drawn = f"document.body.dataset.jpThemeName === 'JupyterLab {theme}'"
-        if not notebook.js(drawn):  # the server remembers the last one
-            notebook.js(change % theme)
-            notebook.wait_for(drawn)
+        notebook.show_in(theme)  # the server remembers the last one
         return notebook
 
     def _hear(self, message) -> None:
@@ -261,6 +257,14 @@ class Notebook:
         self.js("panel.context.ready.then(() => panel.sessionContext.ready)")
         self.wait_for("kernel?.status === 'idle' && kernel.connectionStatus === 'connected'")
 
+    def show_in(self, theme: str) -> None:
+        """Light or Dark."""
+        drawn = f"document.body.dataset.jpThemeName === 'JupyterLab {theme}'"
+        if not self.js(drawn):
+            change = "jupyterapp.commands.execute('apputils:change-theme', {theme: arg})"
+            self.js(change, f"JupyterLab {theme}")
+            self.wait_for(drawn)
+
     # --- running ---------------------------------------------------------------------------------
 
     def index(self, cell: int | str) -> int:
@@ -292,7 +296,7 @@ class Notebook:
         """Wait until nothing that was started here runs any more."""
         self.wait_for("!window.busy && kernel?.status === 'idle'", timeout)
 
-    def wait_for(self, condition: str | Callable[[], object], timeout: float = 30) -> object:
+    def wait_for(self, condition: str | Callable[[], object], timeout: float = 60) -> object:
         """Wait until a JavaScript expression, or a Python function, has a true value: return it."""
         deadline = time.monotonic() + timeout
         while not (value := condition() if callable(condition) else self.js(condition)):

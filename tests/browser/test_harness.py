@@ -58,7 +58,7 @@ def test_a_running_cell_is_interrupted_and_the_kernel_restarted(lab):
     notebook.run(0, wait=False)
     notebook.wait_for(lambda: "on" in notebook.text(0))
     notebook.interrupt()
-    notebook.idle(10)
+    notebook.idle(30)
     assert notebook.errors()[0].startswith("cell 0: KeyboardInterrupt")
     notebook.run(1)
     assert notebook.text(1).strip() == "1"

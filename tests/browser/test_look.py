@@ -171,9 +171,7 @@ def scaled(jupyter):
 @pytest.mark.parametrize(("width", "height"), [(1300, 900), (853, 480)])
 def test_widgets_can_be_read(scaled, theme, width, height):
     scaled.page.set_viewport_size({"width": width, "height": height})
-    scaled.js("jupyterapp.commands.execute('apputils:change-theme', {theme: arg})",
-              f"JupyterLab {theme}")  # fmt: skip
-    scaled.wait_for(f"document.body.dataset.jpThemeName === 'JupyterLab {theme}'")
+    scaled.show_in(theme)
     scaled.js("jupyterapp.shell.collapseLeft()")
     faults = {}
     for name, cell in CELLS.items():

@@ -6,6 +6,8 @@ import time
 import nbformat
 import pytest
 
+from tests.browser.test_run_all import run_all
+
 CHART = "application/vnd.plotly.v1+json"
 # A training of twenty seconds that needs no model: a report every twentieth of a second.
 SLOW = """
@@ -61,7 +63,7 @@ def seconds_to_stop(notebook, cell: int | str) -> float:
 def test_an_awaiting_cell_stops_at_its_button(slow):
     slow.run(1, wait=False)
     wait_for_growth(slow, 1)
-    assert seconds_to_stop(slow, 1) < 2
+    assert seconds_to_stop(slow, 1) < 5
     slow.idle()
     (error,) = slow.errors()
     assert "stopped before anything was learned" in error
@@ -80,7 +82,7 @@ def test_the_button_trains_while_other_cells_run(slow):
     assert slow.text(3).strip() == "2"
     slow.run(2)
     assert slow.text(2).strip() == "alive 2"
-    assert seconds_to_stop(slow, 1) < 2
+    assert seconds_to_stop(slow, 1) < 5
     # The chart is an output of the cell again, with the attempt before as a ghost.
     slow.wait_for(lambda: slow.points(1, trace=1) > 3)
     names = slow.output(1).locator(".legendtext").all_text_contents()
@@ -106,7 +108,7 @@ def test_after_a_restart_the_notebook_trains_as_before(slow):
     slow.run(0)
     slow.run(1, wait=False)
     wait_for_growth(slow, 1)
-    assert seconds_to_stop(slow, 1) < 2
+    assert seconds_to_stop(slow, 1) < 5
 
 
 def test_run_all_past_a_running_panel_waits_for_the_new_training(slow):
@@ -116,7 +118,7 @@ def test_run_all_past_a_running_panel_waits_for_the_new_training(slow):
     slow.idle()
     slow.button(1, "Train again").click()
     wait_for_growth(slow, 1, 1)
-    slow.run_all(timeout=90)
+    slow.run_all(timeout=180)
     assert slow.errors() == []
     assert "after learned" in slow.text(1)
     assert slow.text(2).strip() == "ended 1", "the panel is new, and the old training was stopped"
@@ -154,17 +156,13 @@ def without_pictures(notebook) -> int:
 
 
 def test_notebook_04_is_trained_stopped_and_trained_again(lab, tmp_path):
-    from tests.browser.lab import ROOT
-
-    notebook = lab.open(ROOT / "notebooks" / "04_bert_finetuning.ipynb", {"PROFILE": "smoke"})
-    notebook.run_all(timeout=300)
-    assert notebook.errors() == []
+    notebook = run_all(lab, "04_bert_finetuning")
     picker, panel = "picker = widgets.ModelPicker", "panel = widgets.TrainingPanel"
     notebook.choose(picker, "Strategy", "gradual")
     notebook.type(picker, "Epochs", "40")
     notebook.button(panel, "Train again").click()
     wait_for_growth(notebook, panel)
-    assert seconds_to_stop(notebook, panel) < 2
+    assert seconds_to_stop(notebook, panel) < 5
     assert re.search(r"Stopped after \d+ steps; the weights of", notebook.text(panel))
     notebook.run("tuned, chosen =")
     assert re.search(r"minilm-gradual: 0\.\d+ of", notebook.text("tuned, chosen ="))

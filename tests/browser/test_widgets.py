@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.browser.test_run_all import run_all
 from tests.models.test_encoder_classifier import LABELS, TEXTS
 
 CELLS = {
@@ -95,7 +96,7 @@ PICKED = """
 from workbench import widgets
 picker = widgets.DataPicker("reviews")
 picker"""
-BUSY = "import time\nprint('begun')\ntime.sleep(5)\nprint(picker.value['source'])"
+BUSY = "import time\nprint('begun')\ntime.sleep(10)\nprint(picker.value['source'])"
 
 
 def test_controls_say_that_they_wait_for_a_running_cell(lab):
@@ -104,7 +105,7 @@ def test_controls_say_that_they_wait_for_a_running_cell(lab):
     notebook.run(1, wait=False)
     notebook.wait_for(lambda: "begun" in notebook.text(1))
     notebook.choose(0, "Data set", "reviews-zh · 1600 texts, 2 classes")
-    notebook.wait_for(lambda: "The kernel is busy" in notebook.text(0), 4)
+    notebook.wait_for(lambda: "The kernel is busy" in notebook.text(0), 9)
     notebook.idle()
     assert notebook.text(1).split() == ["begun", "reviews"], "what a cell reads stays"
     notebook.wait_for(lambda: "reviews-zh: rows" in notebook.text(0))
@@ -152,23 +153,16 @@ def test_a_file_without_a_header_is_read_whole_and_kept_when_the_cell_runs_again
     assert notebook.errors() == []
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_the_switchboard_answers_a_switch(lab, theme):
-    from tests.browser.lab import ROOT
-
-    notebook = lab.open(
-        ROOT / "notebooks" / "03_perceptron.ipynb", {"PROFILE": "smoke"}, theme=theme
-    )
-    board = "widgets.Switchboard"
-    notebook.js("{ notebook.activeCellIndex = arg }", notebook.index(board))
-    notebook._execute("notebook:run-all-above", True, 240)
-    notebook.run(board)
-    before = notebook.text(board)
-    notebook.choose(board, "optimiser", "momentum")
-    notebook.wait_for(lambda: notebook.text(board) != before)
-    assert max(notebook.points(board, trace) for trace in range(6)) > 10
-    assert notebook.errors() == []
-    notebook.shot(board, f"switchboard-{theme}")
+def test_the_switchboard_of_notebook_03_answers_a_switch_in_both_themes(lab):
+    notebook, board = run_all(lab, "03_perceptron"), "widgets.Switchboard"
+    for theme, optimiser in (("Light", "momentum"), ("Dark", "Adam")):
+        notebook.show_in(theme)
+        before = notebook.text(board)
+        notebook.choose(board, "optimiser", optimiser)
+        notebook.wait_for(lambda before=before: notebook.text(board) != before)
+        assert max(notebook.points(board, trace) for trace in range(6)) > 10
+        assert notebook.errors() == []
+        notebook.shot(board, f"switchboard-{theme}")
 
 
 KEPT = """
