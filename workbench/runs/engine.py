@@ -1,7 +1,6 @@
 """Where the runs of a sweep are done: processes of this machine, or Ray."""
 
 import json
-import os
 import queue
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 from workbench.errors import UserError
 from workbench.runs import jobs, plan, work
 from workbench.runs.plan import Job
-from workbench.runs.worker import kill
+from workbench.runs.worker import environment, kill
 
 MIB = 2**20
 SPARE = 0.8  # the share of this machine's memory that runs may take together
@@ -72,7 +71,7 @@ class Processes:
         process = subprocess.Popen(
             [sys.executable, "-m", "workbench.runs.work"], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env=environment(self.at_once, self.out / "vectors"),
+            env=environment(self.at_once, WORKBENCH_VECTORS=str(self.out / "vectors")),
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends them all
         )  # fmt: skip
         threading.Thread(target=self._listen, args=(process,), daemon=True).start()
@@ -82,17 +81,6 @@ class Processes:
         for line in process.stdout:
             self._events.put((process, json.loads(line)))
         self._events.put((process, None))
-
-
-def environment(at_once: int, vectors: Path) -> dict[str, str]:
-    """For a process that shares cores and vectors with others, and finds this very package."""
-    cores = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
-    paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {
-        "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error",
-        "OMP_NUM_THREADS": str(max(1, cores // at_once)), "WORKBENCH_VECTORS": str(vectors),
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-    }  # fmt: skip
 
 
 class Cluster:
@@ -116,7 +104,8 @@ class Cluster:
         # Without an address Ray would join whatever cluster was left running here.
         more = {} if address else {"include_dashboard": False}
         vectors = Path(tempfile.gettempdir(), f"workbench-vectors-{out.name}")  # of each machine
-        variables = {k: v for k, v in environment(1, vectors).items() if k in VARIABLES}
+        given = environment(1, WORKBENCH_VECTORS=str(vectors))
+        variables = {name: value for name, value in given.items() if name in VARIABLES}
         try:
             ray.init(address or "local", log_to_driver=False, logging_level="ERROR",
                      runtime_env={"env_vars": variables}, **more)  # fmt: skip

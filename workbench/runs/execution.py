@@ -1,7 +1,6 @@
 """Executes notebooks, each in a process of its own, and keeps `results.json` true all the while."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 from workbench.errors import UserError
 from workbench.runs import files, folders
 from workbench.runs.notebooks import GENERAL, literals, read
-from workbench.runs.worker import KERNEL, kill, one_line
+from workbench.runs.worker import KERNEL, environment, kill, one_line
 
 
 @dataclass
@@ -178,10 +177,14 @@ def _start(path: Path, chosen: dict, out: Path, scratch: Path, jobs: int, timeou
         "timeout": timeout, "cwd": str(out), "events": str(scratch / f"{path.stem}.jsonl"),
     }  # fmt: skip
     seed = (literals(read(path)) | chosen[path]).get("SEED") or 0
+    variables = environment(
+        jobs, WORKBENCH_RUNS=str(out / "runs"), PYTHONHASHSEED=str(seed),
+        JUPYTER_PATH=str(scratch / "jupyter"), JUPYTER_RUNTIME_DIR=str(scratch / "runtime"),
+    )  # fmt: skip
     with (scratch / f"{path.stem}.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "workbench.runs.worker"],
-            env=_environment(out, scratch, seed, jobs),
+            env=variables,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
@@ -191,23 +194,6 @@ def _start(path: Path, chosen: dict, out: Path, scratch: Path, jobs: int, timeou
         process.stdin.write(json.dumps(job).encode() + b"\n")
         process.stdin.flush()
     return Child(path, process, Path(job["events"]), time.monotonic())
-
-
-def _environment(out: Path, scratch: Path, seed: object, jobs: int) -> dict[str, str]:
-    added = {
-        "WORKBENCH_RUNS": str(out / "runs"),
-        "TOKENIZERS_PARALLELISM": "false", "PYTHONHASHSEED": str(seed),
-        "JUPYTER_PATH": str(scratch / "jupyter"), "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
-    }  # fmt: skip
-    if jobs > 1:
-        cores = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
-        added["OMP_NUM_THREADS"] = str(max(1, cores // jobs))
-    package = Path(__file__).resolve().parents[2]
-    if package.name not in ("site-packages", "dist-packages"):
-        # A clone that was not installed: kernels run elsewhere and must find the package.
-        paths = [str(package), os.environ.get("PYTHONPATH", "")]
-        added["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    return os.environ | added
 
 
 def _write_kernel(scratch: Path) -> None:

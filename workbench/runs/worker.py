@@ -53,6 +53,20 @@ def kill(pid: int, itself: bool = True) -> None:
     psutil.wait_procs(tree, timeout=5)
 
 
+def environment(at_once: int, **added: str) -> dict[str, str]:
+    """For one of so many processes, which share the cores and find this very package."""
+    added |= {"TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
+    if at_once > 1:
+        cores = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+        added["OMP_NUM_THREADS"] = str(max(1, cores // at_once))
+    package = Path(__file__).resolve().parents[2]
+    if package.name not in ("site-packages", "dist-packages"):
+        # A clone that was not installed: processes run elsewhere and must find the package.
+        paths = [str(package), os.environ.get("PYTHONPATH", "")]
+        added["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    return os.environ | added
+
+
 def _execute(job: dict, log: Callable) -> tuple[str, str | None]:
     """Status and error of one notebook; `log` gets the number of each code cell that begins."""
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
