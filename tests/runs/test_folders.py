@@ -1,4 +1,8 @@
 import json
+import os
+import platform
+import subprocess
+import sys
 import threading
 from datetime import datetime
 
@@ -191,3 +195,19 @@ def test_runs_of_one_second_are_listed_in_the_order_of_writing(tmp_path, monkeyp
     for name in names:
         runs.save(name, root=tmp_path)
     assert [run.name for run in runs.list_runs(tmp_path)] == names
+
+
+def test_what_a_killed_process_has_left_is_cleared(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left, others = (tmp_path / f".{platform.node()}-{pid}-x" for pid in (ended.pid, os.getpid()))
+    away = tmp_path / f".{platform.node()}2-{ended.pid}-x"  # of another machine
+    for folder in (left, others, away):
+        (folder / "run").mkdir(parents=True)
+    runs.save("m", root=tmp_path)
+    assert {*tmp_path.glob(".*")} == {others, away}
+
+
+def test_an_entry_that_no_run_has_is_refused(tmp_path):
+    with pytest.raises(UserError, match="did you mean 'settings'"):
+        runs.save("m", setting={}, root=tmp_path)

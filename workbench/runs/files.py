@@ -3,6 +3,9 @@
 import json
 import math
 import os
+import platform
+import shutil
+import tempfile
 import threading
 from datetime import date
 from pathlib import Path
@@ -37,6 +40,21 @@ def write(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}-{os.getpid()}-{threading.get_ident()}")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+def partial(folder: Path) -> tempfile.TemporaryDirectory:
+    """A hidden folder in `folder` for what is not whole yet.
+
+    Those of processes of this machine that were killed are removed.
+    """
+    import psutil
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f".{platform.node()}-*-*"):
+        if not psutil.pid_exists(int(left.name.split("-")[-2])):
+            shutil.rmtree(left, ignore_errors=True)
+    name = f".{platform.node()}-{os.getpid()}-"
+    return tempfile.TemporaryDirectory(prefix=name, dir=folder, ignore_cleanup_errors=True)
 
 
 def publish(partial: Path, target: Path) -> Path:

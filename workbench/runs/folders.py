@@ -13,15 +13,16 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from workbench.errors import UserError
+from workbench import __version__
+from workbench.errors import UserError, unknown
 from workbench.runs import files
 from workbench.training.devices import device, peak_memory
 from workbench.training.history import History
 
-PACKAGES = (
-    "workbench", "torch", "transformers", "datasets", "scikit-learn", "gensim", "pandas", "plotly",
-)  # fmt: skip
+PACKAGES = "torch", "transformers", "datasets", "scikit-learn", "gensim", "pandas", "plotly"
 TRASH = ".deleted"
+INFO = {"notes": "", "notebook": "", "parameters": {}, "settings": {}, "data": {},
+        "stopped": False, "seconds": None}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,20 +54,14 @@ def root_folder(root: str | Path | None = None) -> Path:
 def save(
     name: str,
     *,
-    notebook: str = "",
-    parameters: dict | None = None,
     metrics: dict | None = None,
     predictions=None,
     history: History | None = None,
     model=None,
-    seconds: float | None = None,
-    settings: dict | None = None,
-    data: dict | None = None,
-    stopped: bool = False,
-    notes: str = "",
+    tables: dict | None = None,
     root: str | Path | None = None,
     folder: str = "",
-    tables: dict | None = None,
+    **info,
 ) -> Path:
     """Write a run folder and return its path; it appears whole or not at all.
 
@@ -75,38 +70,30 @@ def save(
     name : what the run is called, also the end of the folder's name.
     predictions : a `pandas.DataFrame`, as in `evaluation.Evaluation`.
     model : a fitted model whose weights are to be saved with the run.
-    settings : the arguments of `models.build`; the model's name stands under ``"model"``.
-    data : what the model was trained on, as `describe_data` gives it.
-    stopped : whether the training was stopped before its end.
-    notes : words of a person on the run.
-    folder : what the folder is called, in place of time and name; one that is there stays.
     tables : other `pandas.DataFrame`, by name, each for a Parquet file.
+    folder : what the folder is called, in place of time and name; one that is there stays.
+    info : of `INFO`, such as ``settings``, the arguments of `models.build` with the model's name
+        under ``"model"``, and ``data``, what it was trained on, as `describe_data` gives it.
 
     Raises
     ------
     UserError : the folder cannot be written.
     """
-    parameters, settings = parameters or {}, settings or {}
+    for entry in info:
+        if entry not in INFO:
+            raise unknown("entry of a run called", entry, INFO)
+    given = INFO | {entry: value for entry, value in info.items() if value is not None}
     info = {
-        "name": name, "notes": notes, "notebook": notebook, "parameters": parameters,
-        "settings": settings, "data": data or {}, "stopped": stopped, "versions": versions(),
-        "seed": parameters.get("SEED", settings.get("seed")), "device": device(),
-        "peak_memory": round(peak_memory()), "git": _git_revision(), "seconds": seconds,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S"), "test_set": _test_set(predictions),
+        "name": name, **given, "versions": versions(), "git": git_revision(), "device": device(),
+        "seed": given["parameters"].get("SEED", given["settings"].get("seed")),
+        "peak_memory": round(peak_memory()), "time": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "test_set": _test_set(predictions),
     }  # fmt: skip
     place = root_folder(root)
-    with _writing(place):
-        place.mkdir(parents=True, exist_ok=True)
-        partial = _partial(place)
-        partial.mkdir()
-        try:
-            parquet = {"predictions": predictions, **(tables or {})}
-            _write(partial, info, metrics or {}, parquet, history, model)
-            return (
-                files.publish(partial, place / folder) if folder else _publish(partial, place, name)
-            )
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    with _writing(place), files.partial(place) as partial:
+        parquet = {"predictions": predictions, **(tables or {})}
+        whole = _write(Path(partial, "run"), info, metrics or {}, parquet, history, model)
+        return files.publish(whole, place / folder) if folder else _publish(whole, place, name)
 
 
 def load(path: str | Path) -> Run:
@@ -167,15 +154,12 @@ def save_model(run: Run, model) -> None:
     if not hasattr(model, "save"):
         raise UserError(f"A {type(model).__name__} cannot be saved: it has no save(folder).")
     folder = load(run.path).path
-    partial, target = _partial(folder), folder / "model"
-    with _writing(folder):
-        try:
-            model.save(partial)
-            if target.exists():
-                shutil.rmtree(target)
-            partial.rename(target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    target = folder / "model"
+    with _writing(folder), files.partial(folder) as partial:
+        model.save(Path(partial, "model"))
+        if target.exists():
+            shutil.rmtree(target)
+        Path(partial, "model").rename(target)
 
 
 def list_runs(root: str | Path | None = None) -> list[Run]:
@@ -202,7 +186,7 @@ def scan_runs(root: str | Path | None = None) -> tuple[list[Run], list[str]]:
 @cache
 def versions() -> dict[str, str]:
     """The versions that decide about numbers, Python's included."""
-    found = {"python": sys.version.split()[0]}
+    found = {"python": sys.version.split()[0], "workbench": __version__}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
@@ -223,12 +207,8 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _partial(folder: Path) -> Path:
-    """A name for what is not whole yet, which no other process and no reader takes."""
-    return folder / f".{time.time_ns()}-{os.getpid()}"
-
-
-def _write(folder: Path, info: dict, metrics: dict, parquet: dict, history, model) -> None:
+def _write(folder: Path, info: dict, metrics: dict, parquet: dict, history, model) -> Path:
+    folder.mkdir()
     files.write(folder / "run.json", files.to_json(info))
     files.write(folder / "metrics.json", files.to_json(metrics))
     if history is not None:
@@ -238,6 +218,7 @@ def _write(folder: Path, info: dict, metrics: dict, parquet: dict, history, mode
             table.to_parquet(folder / f"{name}.parquet", index=False)
     if model is not None:
         model.save(folder / "model")
+    return folder
 
 
 def _test_set(predictions) -> str | None:
@@ -269,8 +250,11 @@ def _publish(partial: Path, folder: Path, name: str) -> Path:
 
 
 @cache
-def _git_revision() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+def git_revision() -> str | None:
+    """The commit of the workbench's own clone; None where it is installed otherwise."""
+    # Of a clone of the workbench, not of the project in which it is installed.
+    own = Path(__file__).parents[2] / ".git"
+    command = ["git", f"--git-dir={own}", "rev-parse", "--short", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=5)
     except (OSError, subprocess.SubprocessError):

@@ -5,7 +5,6 @@ import json
 import os
 import queue
 import sys
-import tempfile
 import threading
 import time
 import zipfile
@@ -49,8 +48,7 @@ def perform(group: list[Job], frames: dict, out: Path, home: Path | None = None)
 def _execute(job: Job, out: Path) -> None:
     """Run a notebook into a folder that gets its name when all went through."""
     target = job.folder(out)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as partial:
+    with files.partial(target.parent) as partial:
         whole = execution.prepare(Path(partial, job.key))
         results = execution.run({Path(job.notebook): job.parameters}, whole)
         (name, entry), *_ = results["notebooks"].items()
@@ -72,8 +70,7 @@ def pack(folder: Path) -> bytes:
 
 def unpack(packed: bytes, out: Path) -> None:
     """Write the runs that `pack` holds, each whole or not at all."""
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=out) as partial:
+    with files.partial(out) as partial:
         zipfile.ZipFile(io.BytesIO(packed)).extractall(partial)
         for run in Path(partial).glob("*/*"):
             target = out / run.relative_to(partial)
