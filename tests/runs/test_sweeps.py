@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -19,8 +20,8 @@ from benchmarks.sweeps import CLUSTER
 from tests.runs.test_execution import alive, wait_for
 from tests.runs.test_notebooks import write
 from workbench import cli, runs
-from workbench.errors import UserError
-from workbench.runs import engine, jobs, plan, sweeps, work
+from workbench.errors import DataWarning, UserError
+from workbench.runs import engine, folders, jobs, plan, sweeps, work
 from workbench.widgets import RunBrowser
 
 GRID = {"models": ["majority", "naive-bayes"], "data": ["a.csv", "b.csv"], "seed": [0, 1]}
@@ -179,6 +180,17 @@ def test_a_second_call_runs_what_is_missing_or_has_failed(files, here, trained, 
     assert not list(Path("out/failed").iterdir())
 
 
+def test_runs_of_another_version_are_told_once(files, here, monkeypatch):
+    spec = GRID | {"seed": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = runs.sweep(spec, "out")
+    monkeypatch.setattr(folders, "git_revision", lambda: "abc1234")
+    with pytest.warns(DataWarning, match="4 of 4 runs in .* by another version") as told:
+        assert [run.path for run in runs.sweep(spec, "out")] == [run.path for run in found]
+    assert len(told) == 1
+
+
 def test_a_full_disk_costs_the_runs_that_meet_it(files, here, monkeypatch):
     save = pd.DataFrame.to_parquet
     full = iter([True, False] + [False] * 6)
@@ -325,6 +337,7 @@ def test_the_command_reports_and_a_plan_runs_nothing(files, capsys):
     assert "8 runs on 2 data sets. naive-bayes has the highest mean accuracy, 1.000." in page
     assert "http" not in page.split("<script>")[0]
     assert len(RunBrowser("sweeps/s").found) == 8
+    assert len(pd.read_csv("sweeps/s/scores.csv")) == 4
     assert cli.main(["compare", "sweeps/s"]) == 0
     assert "Holm" in capsys.readouterr().out
     assert alive(files) == []

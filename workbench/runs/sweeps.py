@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from workbench import models
-from workbench.errors import UserError
+from workbench.errors import UserError, warn
 from workbench.models import costs
 from workbench.runs import engine, execution, files, folders, plan, report
 from workbench.runs.plan import Job
@@ -74,6 +74,11 @@ def sweep(
         planned = [job for job in planned if not job.ranges] + searching.chosen(ranged, out)
     state = _run(planned, out, make, progress)
     found = results(out, planned)
+    if others := sum(map(_is_of_another_version, found)):
+        warn(
+            f"{others} of {len(found)} runs in '{out}' were made by another version of the "
+            "workbench: without their folders the same call makes them anew."
+        )
     if found and planned[0].model:
         report.write_sweep(out, found, state.failed)
     if state.failed:
@@ -97,6 +102,11 @@ def results(out: Path, planned: list[Job]) -> list[folders.Run]:
     if planned and planned[0].notebook:
         return [run for own in there for run in folders.list_runs(own / "runs")]
     return [folders.load(own) for own in there]
+
+
+def _is_of_another_version(run: folders.Run) -> bool:
+    made_by = run.info.get("versions", {}).get("workbench"), run.info.get("git")
+    return made_by != (folders.versions()["workbench"], folders.git_revision())
 
 
 def _engines(out: Path, jobs: int, ray: bool, address: str) -> Callable:
