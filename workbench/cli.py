@@ -93,6 +93,8 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _sweep(args: argparse.Namespace) -> int:
+    import pandas as pd
+
     from workbench.runs import sweeps
 
     with taking_notes() as notes:
@@ -106,9 +108,12 @@ def _sweep(args: argparse.Namespace) -> int:
             )  # fmt: skip
     for note in dict.fromkeys(notes):
         print(f"note: {note}", file=sys.stderr)
-    if not any(run.info["notebook"] for run in found):
-        _print_seeds(found)
-    print(sweeps.folder(args.file, args.out) / "index.html")
+    out = sweeps.folder(args.file, args.out)
+    if any(run.info["notebook"] for run in found):
+        print(out)
+        return 0
+    _print_seeds(pd.read_csv(out / "scores.csv"), pd.read_csv(out / "tests.csv"))
+    print(out / "index.html")
     return 0
 
 
@@ -167,10 +172,7 @@ def _print_plan(args: argparse.Namespace) -> None:
     print(f"\n{len(table)} runs, {there} of them done; about {clock(left)} left here.")
 
 
-def _print_seeds(found: list) -> None:
-    from workbench import evaluation
-
-    scores, tests = evaluation.over_seeds(found)
+def _print_seeds(scores, tests) -> None:
     print_table(scores, ".3f")
     if len(tests):
         print(
@@ -191,7 +193,7 @@ def _compare(args: argparse.Namespace) -> int:
     if not found:
         raise UserError(f"There are no runs in '{places[0]}'; 'workbench run' makes some.")
     if all("WHERE" in run.info.get("parameters", {}) for run in found):
-        _print_seeds(found)
+        _print_seeds(*evaluation.over_seeds(found))
         return 0
     for metric, (scores, tests) in evaluation.compare_by_metric(found).items():
         print_table(scores, ".3f")

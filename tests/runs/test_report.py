@@ -278,6 +278,18 @@ def test_the_index_lists_notebooks_with_an_abstract_and_facts_at_the_end(index):
         assert fact in footer
 
 
+def test_a_notebook_is_read_again_only_when_it_has_changed(tmp_path, monkeypatch):
+    read, own = [], report._read
+    monkeypatch.setattr(report, "_read", lambda path: read.append(path.stem) or own(path))
+    for name in ("04_book", "05_book", "05_book"):
+        cells = [new.new_markdown_cell(f"# Title {len(read)}")]
+        nbformat.write(new.new_notebook(cells=cells), tmp_path / f"{name}.ipynb")
+        books = {name: entry() for name in ("04_book", "05_book")}
+        html = report.write_index(tmp_path, results(**books)).read_text("utf-8")
+    assert read == ["04_book", "05_book", "05_book", "05_book"]
+    assert "Title 3" in html
+
+
 def test_two_test_sets_never_share_a_table(tmp_path):
     scored(tmp_path / "runs", "good", 190)
     scored(tmp_path / "runs", "elsewhere", 199, first=1000)

@@ -3,6 +3,7 @@
 import json
 import re
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from workbench.runs import cards, files, folders, notebooks, pages, standings
@@ -77,11 +78,10 @@ def write_index(out: str | Path, results: dict, with_cards: bool = True) -> Path
     sets = standings.test_sets([run for run in runs if run.info.get("notebook") in entries])
     if with_cards:
         cards.write(sets)
-    books = {
-        name: entry | {"title": _title(book) or name, "abstract": _abstract(book)}
-        for name, entry in entries.items()
-        for book in [_read(out / f"{name}.ipynb")]
-    }
+    books = {}
+    for name, entry in entries.items():
+        path = out / f"{name}.ipynb"
+        books[name] = entry | _about(path, path.stat().st_mtime_ns if path.exists() else 0)
     html = pages.render(
         "index.html.j2", title="Workbench report", sets=sets, notebooks=books,
         unknown=standings.unknown(sets, entries),
@@ -96,6 +96,8 @@ def write_index(out: str | Path, results: dict, with_cards: bool = True) -> Path
 def write_sweep(out: str | Path, found: list, failed: dict[str, str]) -> Path:
     """Write the page of a sweep: scores over seeds, cost beside quality, pairs, what failed.
 
+    Both tables of `over_seeds` stand beside it, as ``scores.csv`` and ``tests.csv``.
+
     Parameters
     ----------
     found : its runs.
@@ -104,15 +106,17 @@ def write_sweep(out: str | Path, found: list, failed: dict[str, str]) -> Path:
     from workbench.evaluation import plots, seeds
 
     plots.use()
-    scores, tests = seeds.over_seeds(found)
+    out, (scores, tests) = Path(out), seeds.over_seeds(found)
+    files.write(out / "scores.csv", scores.to_csv(index=False))
+    files.write(out / "tests.csv", tests.to_csv(index=False))
     page = pages.render(
-        "sweep.html.j2", title=f"Sweep {Path(out).name}", verdict=_verdict(scores, tests),
+        "sweep.html.j2", title=f"Sweep {out.name}", verdict=_verdict(scores, tests),
         scores=scores.to_dict("records"), tests=tests.to_dict("records"), failed=failed,
         figure=_embedded(json.loads(plots.cost_and_quality(scores).to_json())),
         versions=_in_words(folders.versions()),
     )  # fmt: skip
-    files.write(Path(out) / "index.html", page + _scripts(page))
-    return Path(out) / "index.html"
+    files.write(out / "index.html", page + _scripts(page))
+    return out / "index.html"
 
 
 def _verdict(scores, tests) -> str:
@@ -140,6 +144,13 @@ def _title(notebook) -> str | None:
     source = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
     heading = HEADING.search(source)
     return re.sub(r"[*_`]", "", heading[1]) if heading else None
+
+
+@lru_cache(maxsize=100)
+def _about(path: Path, written: int) -> dict[str, str]:
+    """Title and abstract of a notebook, which is read once for each time that it was `written`."""
+    notebook = _read(path)
+    return {"title": _title(notebook) or path.stem, "abstract": _abstract(notebook)}
 
 
 def _abstract(notebook) -> str:
