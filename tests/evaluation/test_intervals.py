@@ -155,7 +155,7 @@ def test_the_rows_needed_are_the_fewest_with_that_power():
     # Connor 1987: ((1.96 · √0.1 + 0.8416 · √(0.1 − 0.02²)) / 0.02)² = 1959.
     assert n == pytest.approx(1959, rel=0.02)
     assert evaluation.rows_needed(-0.02, 0.1) == n
-    assert evaluation.rows_needed(0.02, 0.1, power=0.95) > n
+    assert evaluation.rows_needed(0.02, 0.1, wanted=0.95) > n
     assert evaluation.rows_needed(0.1, 0.1) < 100
 
 
@@ -171,7 +171,7 @@ def test_no_number_of_rows_shows_no_difference():
     with pytest.raises(UserError, match="not be 0"):
         evaluation.rows_needed(0, 0.1)
     with pytest.raises(UserError, match="between 0 and 1"):
-        evaluation.rows_needed(0.02, 0.1, power=1)
+        evaluation.rows_needed(0.02, 0.1, wanted=1)
 
 
 # --- simulations ----------------------------------------------------------------------------------

@@ -112,12 +112,9 @@ def power(n: int, difference: float, disagreement: float) -> float:
     return float(binom.pmf(decisive, n, disagreement) @ found)
 
 
-def rows_needed(difference: float, disagreement: float, power: float = 0.8) -> int:
-    """The rows on which the probability of the function `power` is as high as `power`."""
-    if not difference or not 0 < power < 1:
+def rows_needed(difference: float, disagreement: float, wanted: float = 0.8) -> int:
+    """The rows on which `power` is as high as `wanted`."""
+    if not difference or not 0 < wanted < 1:
         raise UserError("The difference must not be 0, and the power lie between 0 and 1.")
-    most = 50 + 4 * (NormalDist().inv_cdf(0.5 + power / 2) + 2) ** 2 / difference**2 * disagreement
-    return bisect_left(range(int(most)), power, key=lambda n: _power(n, difference, disagreement))
-
-
-_power = power
+    most = 50 + 4 * (NormalDist().inv_cdf(0.5 + wanted / 2) + 2) ** 2 / difference**2 * disagreement
+    return bisect_left(range(int(most)), wanted, key=lambda n: power(n, difference, disagreement))

@@ -100,7 +100,7 @@ def metrics(predictions: pd.DataFrame) -> dict[str, float]:
     accuracy, n = found.pop("accuracy"), len(predictions)
     low, high = wilson(round(accuracy * n), n)
     return {"accuracy": accuracy, "accuracy_low": low, "accuracy_high": high, **found,
-            "loss": log_loss(predictions), **_of_probabilities(predictions), "n": n}  # fmt: skip
+            **_of_probabilities(predictions), "n": n}  # fmt: skip
 
 
 def of_counts(counts: np.ndarray, score: str = ""):
@@ -158,20 +158,21 @@ def by_class(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def log_loss(predictions: pd.DataFrame) -> float:
     """Mean negative log probability (nats) of the true class, clipped at 1e-12."""
-    p = label_probabilities(predictions).fillna(0)
-    return float(-np.log(p.clip(1e-12, 1)).mean())
+    return _of_probabilities(predictions)["loss"]
 
 
 def _of_probabilities(predictions: pd.DataFrame) -> dict[str, float]:
-    given, label = given_probabilities(predictions), class_names(predictions["label"])
-    if given.columns.empty:
-        return {}
-    classes, true = np.unique(label, return_inverse=True)
+    given = given_probabilities(predictions).fillna(0)
+    classes, true = np.unique(class_names(predictions["label"]), return_inverse=True)
     p = given.reindex(columns=classes, fill_value=0).to_numpy().T
-    error = (given.to_numpy() ** 2).sum(1) + 1 - 2 * p[true, range(len(true))]
+    right = p[true, range(len(true))]
+    found = {"loss": float(-np.log(right.clip(1e-12, 1)).mean())}
+    if given.columns.empty:
+        return found
+    error = (given.to_numpy() ** 2).sum(1) + 1 - 2 * right
     areas = np.mean([_areas(each, true == i) for i, each in enumerate(p)], axis=0).tolist()
     areas = dict(zip(("average_precision", "roc_auc")[: len(classes)], areas, strict=False))
-    return {"brier": float(error.mean()), **areas}
+    return {**found, "brier": float(error.mean()), **areas}
 
 
 def _areas(p: np.ndarray, true: np.ndarray) -> tuple[float, float]:
