@@ -1,10 +1,7 @@
-import os
-import time
-
 import pytest
 from safetensors import SafetensorError
 
-from workbench.models.cache import STALE, cached
+from workbench.models.cache import cached
 
 
 @pytest.fixture(autouse=True)
@@ -38,14 +35,6 @@ def test_what_is_half_written_does_not_count(root, error):
         cached("name", write)
     assert list(root.iterdir()) == []
     assert cached("name", lambda folder: None) == root / "name"
-
-
-def test_what_a_killed_process_left_is_removed_when_it_is_old(root):
-    for name, age in ((".name-old", STALE + 60), (".name-new", 0)):
-        (root / name).mkdir(parents=True)
-        os.utime(root / name, (time.time() - age,) * 2)
-    cached("name", lambda folder: None)
-    assert sorted(path.name for path in root.iterdir()) == [".name-new", "name"]
 
 
 def test_another_process_may_be_first(root):

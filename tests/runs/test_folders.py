@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench import runs
+from workbench import files, runs
 from workbench.errors import UserError
-from workbench.runs import files, folders
+from workbench.runs import folders
 from workbench.training.history import History
 
 PREDICTIONS = pd.DataFrame({"id": ["1"], "label": ["a"], "predicted": ["a"], "p_a": [1.0]})

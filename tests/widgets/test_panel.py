@@ -9,11 +9,10 @@ import pandas as pd
 import pytest
 
 from tests.models.test_encoder_classifier import LABELS, QUICK, TEXTS
-from workbench import data, evaluation, models, runs
+from workbench import data, evaluation, files, models, runs
 from workbench.errors import UserError
 from workbench.evaluation import curves
 from workbench.models.encoder_classifier import TextClassifier
-from workbench.runs import files
 from workbench.training import stop_event
 from workbench.training.history import History
 from workbench.widgets import ModelPicker, TrainingPanel, attempt, base, panel

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from workbench import files
 from workbench.errors import UserError
 from workbench.evaluation import comparison, scores
-from workbench.runs import files, pages, provenance
+from workbench.runs import pages, provenance
 from workbench.runs.folders import Run
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from workbench import files
 from workbench.errors import UserError
-from workbench.runs import files, folders
+from workbench.runs import folders
 from workbench.runs.notebooks import GENERAL, literals, read
 from workbench.runs.worker import KERNEL, environment, kill, one_line
 

@@ -13,9 +13,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from workbench import __version__
+from workbench import __version__, files
 from workbench.errors import UserError, unknown
-from workbench.runs import files
 from workbench.training.devices import device, peak_memory
 from workbench.training.history import History
 

@@ -9,8 +9,8 @@ import pandas as pd
 from workbench import data, models
 from workbench.data.columns import plain_names
 from workbench.errors import UserError, first_line, taking_notes
+from workbench.files import plain
 from workbench.runs import notebooks
-from workbench.runs.files import plain
 from workbench.runs.folders import Run, versions
 
 ORIGIN = (

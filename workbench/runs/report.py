@@ -6,7 +6,8 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from workbench.runs import cards, files, folders, notebooks, pages, standings
+from workbench import files
+from workbench.runs import cards, folders, notebooks, pages, standings
 
 CHART = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from pathlib import Path
 
-from workbench import models
+from workbench import files, models
 from workbench.errors import UserError, warn
 from workbench.models import costs
-from workbench.runs import engine, execution, files, folders, plan, report
+from workbench.runs import engine, execution, folders, plan, report
 from workbench.runs.plan import Job
 
 OTHER = 600.0  # MiB of a process that trains no encoder

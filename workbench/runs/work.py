@@ -11,8 +11,9 @@ import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
+from workbench import files
 from workbench.errors import UserError, first_line, taking_notes
-from workbench.runs import execution, files, jobs, plan, report, search
+from workbench.runs import execution, jobs, plan, report, search
 from workbench.runs.plan import Job
 from workbench.runs.worker import kill
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from traitlets import Any, List, Unicode
 
-from workbench import data, errors
+from workbench import data, errors, files
 from workbench.data import headers, sources
 from workbench.errors import UserError
 from workbench.widgets import base, data_view
@@ -198,14 +198,10 @@ def write_upload(name: str, size: int, content: bytes, folder: str | Path = "upl
         )
     if len(content) != size:
         raise UserError(f"'{name}' did not arrive whole: upload it again.")
-    partial = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        files.write(path, content)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise UserError(
             f"'{name}' cannot be written into '{folder}' ({error.strerror or error}): free some "
             "space there, or type the path of the file."
@@ -217,6 +213,6 @@ def _file_stamps(source: str) -> tuple:
     """When the files of a source were written, and their sizes."""
     path = Path(source).expanduser()
     with suppress(OSError):
-        files = [path] if path.is_file() else [*path.glob("*"), *path.glob("*/*")]
-        return tuple((f.stat().st_mtime_ns, f.stat().st_size) for f in files)
+        read = [path] if path.is_file() else [*path.glob("*"), *path.glob("*/*")]
+        return tuple((f.stat().st_mtime_ns, f.stat().st_size) for f in read)
     return ()

@@ -35,11 +35,14 @@ def plain(value: object) -> object:
     return text.encode(errors="replace").decode()  # a name of a file may hold what is no UTF-8
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
     """Write a whole file, or leave the one that is there."""
     partial = path.with_name(f".{path.name}-{os.getpid()}-{threading.get_ident()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def partial(folder: Path) -> tempfile.TemporaryDirectory:
