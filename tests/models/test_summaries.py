@@ -1,6 +1,5 @@
 """Summaries are sentences of the text, chosen as the papers say, and the same each time."""
 
-import networkx
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +16,6 @@ WRITTEN = (
     "minute. The kettle makes no noise. Delivery took a week. The handle stays cool."
 )
 CHINESE = "这把刀很快。刀柄有点松。切菜很轻松！送货慢？刀切得快。我妈也喜欢。"
-weights = st.integers(2, 7).flatmap(lambda n: arrays(float, (n, n), elements=st.floats(0, 1)))
 methods = st.sampled_from(summaries.METHODS)
 shares = st.floats(0, 1)
 
@@ -47,18 +45,6 @@ def test_lead_is_the_first_sentences_and_random_goes_by_its_seed():
     drawn = {Extractive(method="random", seed=seed).predict([WRITTEN])[0]
              for seed in range(20)}  # fmt: skip
     assert len(drawn) > 10
-
-
-@given(weights)
-@settings(deadline=None)
-def test_pagerank_is_that_of_networkx(edges):
-    edges = np.where(edges < 0.01, 0, edges)
-    np.fill_diagonal(edges, 0)
-    graph = networkx.from_numpy_array(edges, create_using=networkx.DiGraph)
-    expected = networkx.pagerank(graph, alpha=summaries.DAMPING, tol=1e-12, max_iter=1000)
-    found = summaries.pagerank(edges)
-    assert found == pytest.approx([expected[node] for node in range(len(edges))], abs=1e-8)
-    assert found.sum() == pytest.approx(1)
 
 
 @given(arrays(float, 6, elements=shares, unique=True), st.integers(1, 6))

@@ -11,7 +11,6 @@ from workbench.models import encoders
 from workbench.models.checks import check_numbers, check_texts
 
 METHODS = ("lead", "random", "centroid", "textrank")
-DAMPING = 0.85  # of PageRank (Brin & Page 1998)
 
 
 class Extractive(BaseEstimator):
@@ -24,8 +23,8 @@ class Extractive(BaseEstimator):
     method : ``"lead"``, the first sentences; ``"random"`` ones; ``"centroid"``, those nearest to
         the mean of all (Radev et al. 2004, with the vectors of an encoder in place of TF-IDF);
         ``"textrank"``, those that a random walk between similar sentences visits most often
-        (Mihalcea & Tarau 2004, with the same vectors in place of shared words, and no edge
-        between sentences less alike than the mean, as in LexRank, Erkan & Radev 2004).
+        (PageRank, as Mihalcea & Tarau 2004, with the same vectors in place of shared words, and no
+        edge between sentences less alike than the mean, as in LexRank, Erkan & Radev 2004).
     sentences : how many, at most.
     redundancy : from 0, choose by importance alone, to 1, choose what is least like the sentences
         chosen already: maximal marginal relevance (Carbonell & Goldstein 1998), where this is
@@ -74,22 +73,12 @@ class Extractive(BaseEstimator):
         alike = _scaled(vectors @ vectors.T)
         important = alike.mean(axis=1)
         if self.method == "textrank":
-            important = pagerank(np.where(alike > alike.mean(), alike, 0))
+            import networkx
+
+            weights = np.where(alike > alike.mean(), alike, 0) * (1 - np.eye(len(alike)))
+            walk = networkx.pagerank(networkx.from_numpy_array(weights), tol=1e-9, max_iter=1000)
+            important = np.array([walk[i] for i in range(len(found))])
         return _diverse(_scaled(important), alike, self.sentences, self.redundancy)
-
-
-def pagerank(weights: np.ndarray) -> np.ndarray:
-    """The share of its time that a random walk spends at each node (Brin & Page 1998).
-
-    Parameters
-    ----------
-    weights : of the edges, at least 0, shape (n, n); those from a node to itself do not count.
-    """
-    weights = weights * (1 - np.eye(len(weights)))
-    out = weights.sum(axis=1, keepdims=True)
-    steps = np.where(out > 0, weights / np.where(out > 0, out, 1), 1 / len(weights))
-    jumps = np.full(len(weights), (1 - DAMPING) / len(weights))
-    return np.linalg.solve(np.eye(len(weights)) - DAMPING * steps.T, jumps)
 
 
 def _diverse(important: np.ndarray, alike: np.ndarray, wanted: int, redundancy: float) -> list[int]:
