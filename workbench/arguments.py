@@ -65,10 +65,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--model", metavar="NAME", help="see 'workbench models'")
     run.add_argument("--profile", metavar="P", help="smoke, quick or full")
     run.add_argument("--seed", metavar="N", help="a whole number")
-    run.add_argument(
-        "-p", dest="more", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-        help="any other parameter of a notebook",
-    )  # fmt: skip
+    _add_more(run, "any other parameter of a notebook")
     run.add_argument("--out", metavar="DIR", help="a new folder; default: reports/<date-time>")
     run.add_argument("--jobs", metavar="N", type=_count, default=1, help="notebooks at once")
     run.add_argument("--timeout", metavar="S", type=_count, default=1800, help="seconds for a cell")
@@ -81,16 +78,18 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("model", metavar="MODEL", help="see 'workbench models'")
     train.add_argument("--data", metavar="SOURCE", default="reviews", help="as for 'run'")
     train.add_argument("--seed", metavar="N", help="a whole number")
-    train.add_argument(
-        "-p", dest="more", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-        help="a setting of the model, TEXT_COLUMN or LABEL_COLUMN",
-    )  # fmt: skip
+    _add_more(train, "a setting of the model, TEXT_COLUMN or LABEL_COLUMN")
     train.add_argument("--limit", metavar="N", type=_count, help="rows of each split")
     train.add_argument(
         "--processes", metavar="N", type=_count, default=1,
         help="ranks on this machine, each with a GPU or its share of the cores",
     )  # fmt: skip
     train.add_argument("--out", metavar="DIR", help="a folder of runs; default: runs")
+
+
+def _add_more(command: argparse.ArgumentParser, about: str) -> None:
+    pair = {"nargs": 2, "metavar": ("NAME", "VALUE"), "action": "append", "default": []}
+    command.add_argument("-p", dest="more", help=about, **pair)
 
 
 def _count(text: str) -> int:

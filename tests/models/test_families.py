@@ -110,4 +110,4 @@ def test_adapters_start_from_the_model_and_train_the_whole_head(family):
     if rates and family != "squeezebert":  # whose layers are convolutions
         found = {strategies.of_wrapped(rates, adapted, model)(n) for n in trainable}
         assert len(found) > 2, "adapters of lower layers learn more slowly"
-    assert torch.allclose(logits(strategies.merge(adapted), batch), whole, atol=1e-4)
+    assert torch.allclose(logits(adapted.merge_and_unload(), batch), whole, atol=1e-4)

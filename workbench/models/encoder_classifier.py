@@ -109,7 +109,7 @@ class PretrainedEstimator(TorchEstimator):
             trainer_callbacks=callbacks, first_stage=self._first_stage, **options,
         )  # fmt: skip
         if self.strategy == "lora":
-            model = strategies.merge(trained)
+            model = trained.merge_and_unload()
         return model.requires_grad_(True), report
 
     def _objective(self, model, loss) -> tuple:

@@ -179,8 +179,8 @@ class Gradual(transformers.TrainerCallback):
 def with_adapters(model, rank: int):
     """Low-rank adapters on the encoder's linear layers (LoRA, Hu et al. 2022); the head is trained.
 
-    After training, `merge` adds them to the weights they belong to: what is saved is a plain
-    checkpoint with its head, and prediction costs nothing extra.
+    After training, ``merge_and_unload`` adds them to the weights they belong to: what is saved is a
+    plain checkpoint with its head, and prediction costs nothing extra.
     """
     import peft
     from transformers.pytorch_utils import Conv1D
@@ -205,11 +205,6 @@ def with_adapters(model, rank: int):
     for parameter in head:
         parameter.requires_grad_(True)
     return adapted
-
-
-def merge(adapted):
-    """The plain classifier that a model with adapters amounts to."""
-    return adapted.merge_and_unload()
 
 
 def last_linear(model, classes: int, purpose: str) -> nn.Linear:
