@@ -9,7 +9,7 @@ import pandas as pd
 from workbench.data.sources import bundled
 from workbench.errors import unknown
 from workbench.evaluation.explain import mean_interval
-from workbench.evaluation.scores import class_names, wilson
+from workbench.evaluation.scores import class_names, predict, wilson
 
 
 def table(language: str = "en") -> pd.DataFrame:
@@ -120,11 +120,10 @@ def _of_language(file: str, language: str) -> pd.DataFrame:
 
 def _predict(model, texts: list[str], positive: str) -> tuple[np.ndarray, np.ndarray]:
     """The class that each text gets, and its probability of the class `positive`."""
-    classes = class_names(model.classes_)
+    classes, p, predicted = predict(model, texts)
     if positive not in classes:
         raise unknown("class", positive, classes)
-    p = np.asarray(model.predict_proba(texts))
-    return classes[p.argmax(axis=1)], p[:, [*classes].index(positive)]
+    return predicted, p[:, [*classes].index(positive)]
 
 
 def _mean_difference(p: pd.Series) -> float:

@@ -44,13 +44,17 @@ def evaluate(model, table: pd.DataFrame, split: str = "test") -> Evaluation:
     UserError : there is no row, or a row without a label.
     """
     label = class_names(table["label"])
-    probabilities = np.asarray(model.predict_proba(list(table["text"])))
-    classes = class_names(model.classes_)
-    predicted = classes[probabilities.argmax(axis=1)]
-    columns = {f"p_{c}": column for c, column in zip(classes, probabilities.T, strict=True)}
+    classes, p, predicted = predict(model, table["text"])
     rows = {"text": table["text"].to_numpy(), "label": label, "predicted": predicted}
+    columns = dict(zip("p_" + classes, p.T, strict=True))
     predictions = predictions_of(table, split, rows, **columns)
     return Evaluation(metrics(predictions) | {"split": split}, predictions)
+
+
+def predict(model, texts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The names of the classes, their probabilities for each text, and the most probable class."""
+    p, classes = np.asarray(model.predict_proba(list(texts)), float), class_names(model.classes_)
+    return classes, p, classes[p.argmax(axis=1)]
 
 
 def predictions_of(table: pd.DataFrame, split: str, rows: dict, **more) -> pd.DataFrame:

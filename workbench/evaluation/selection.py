@@ -8,7 +8,7 @@ import pandas as pd
 
 from workbench.errors import unknown
 from workbench.evaluation import calibration, gap
-from workbench.evaluation.scores import class_names, wilson
+from workbench.evaluation.scores import class_names, predict, wilson
 from workbench.models import checks
 
 BASELINE, MOST = "source-only", 2000  # texts of which all similarities are in memory at once
@@ -38,10 +38,10 @@ def scores(
     texts, labels = checks.check_texts_and_labels(*source, "source")
     checks.check_classes(labels := class_names(labels))
     likely = gap.telling_apart(texts, target, vectors)[0].clip(1e-9, 1 - 1e-9)
-    said, rows = _predict(fitted[baseline], target)[1], {}
+    said, rows = predict(fitted[baseline], target)[2], {}
     for name, model in fitted.items():
-        (home, at_home), (p, predicted) = _predict(model, texts), _predict(model, target)
-        truth = labels[:, None] == class_names(model.classes_)
+        (classes, home, at_home), (_, p, predicted) = predict(model, texts), predict(model, target)
+        truth = labels[:, None] == classes
         q = calibration.tempered(p, calibration.fit_temperature(home, truth))
         right = at_home == labels
         counts, wanted = (pd.Series(each).value_counts() for each in (predicted, labels))
@@ -84,11 +84,6 @@ def choose(table: pd.DataFrame, scorer: str, baseline: str = BASELINE, margin: f
     ahead = table[scorer] - table.loc[baseline, scorer]
     ahead = ahead if scorer == "oracle" else ahead[allowed(table, baseline)]
     return ahead.idxmax() if ahead.max() > margin else baseline
-
-
-def _predict(model, texts) -> tuple[np.ndarray, np.ndarray]:
-    probabilities = np.asarray(model.predict_proba(texts), float)
-    return probabilities, class_names(model.classes_)[probabilities.argmax(axis=1)]
 
 
 def _density(p: np.ndarray) -> float:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from workbench import data, evaluation, models
 from workbench.errors import UserError
+from workbench.evaluation import scores
 from workbench.runs import folders, plan, provenance
 from workbench.runs.plan import Job
 from workbench.training import devices
@@ -59,10 +60,9 @@ def save(job: Job, model, seconds: float, training, rows: tuple, out: Path, **mo
 
 def _unseen(model, validation: pd.DataFrame, unlabeled: list[str]) -> pd.DataFrame:
     table = pd.DataFrame({"text": [*validation["text"], *unlabeled]})
-    p = model.predict_proba(list(table["text"]))
+    classes, p, _ = scores.predict(model, table["text"])
     labels = pd.Series(validation["label"].to_numpy(), dtype=object).reindex(table.index)
-    said = {f"p_{c}": column for c, column in zip(model.classes_, p.T, strict=True)}
-    return table.assign(label=labels, **said)
+    return table.assign(label=labels, **dict(zip("p_" + classes, p.T, strict=True)))
 
 
 def is_neural(job: Job) -> bool:

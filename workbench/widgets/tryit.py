@@ -4,12 +4,11 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-import numpy as np
 import pandas as pd
 from traitlets import Any, Bool, Unicode
 
 from workbench.errors import UserError
-from workbench.evaluation import explain
+from workbench.evaluation import explain, scores
 from workbench.training import stop_event
 from workbench.widgets import base, tryit_view
 
@@ -71,11 +70,9 @@ class TryIt(base.Shown):
         found = []
         for name, model in self.models.items():
             with self._lock:
-                p = np.asarray(model.predict_proba(list(texts)))
-            classes = np.asarray(model.classes_).astype(str)
-            given = {"text": texts, "model": name, "predicted": classes[p.argmax(axis=1)]}
-            probabilities = {f"p_{c}": column for c, column in zip(classes, p.T, strict=True)}
-            found.append(pd.DataFrame(given | probabilities))
+                classes, p, predicted = scores.predict(model, texts)
+            given = {"text": texts, "model": name, "predicted": predicted}
+            found.append(pd.DataFrame(given | dict(zip("p_" + classes, p.T, strict=True))))
         return pd.concat(found, ignore_index=True)
 
     def predict_proba(self, text: str) -> pd.DataFrame:
@@ -90,7 +87,7 @@ class TryIt(base.Shown):
         table, found = self.predict_proba(text) if table is None else table, {}
         for name, model in self.models.items():
             stop_event.raise_if_stopped()
-            p = table.loc[name, np.asarray(model.classes_).astype(str)]
+            p = table.loc[name, scores.class_names(model.classes_)]
             with self._lock:
                 found[name] = explain.occlusion(model, text, probabilities=p)
         return found
