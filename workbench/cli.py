@@ -192,7 +192,7 @@ def _compare(args: argparse.Namespace) -> int:
     found = [run for place in places for run in _runs_in(place)]
     if not found:
         raise UserError(f"There are no runs in '{places[0]}'; 'workbench run' makes some.")
-    if all("WHERE" in run.info.get("parameters", {}) for run in found):
+    if all("WHERE" in run.info["parameters"] for run in found):
         _print_seeds(*evaluation.over_seeds(found))
         return 0
     for metric, (scores, tests) in evaluation.compare_by_metric(found).items():

@@ -173,7 +173,9 @@ def test_a_run_of_before_the_settings_were_kept_is_read(tmp_path):
     for name in ("settings", "data", "stopped", "notes"):
         del info[name]
     (path / "run.json").write_text(json.dumps(info))
-    assert runs.annotate(runs.load(path), notes="old").info == info | {"notes": "old"}
+    old = runs.load(path)
+    assert old.info == info | {"settings": {}, "data": {}, "stopped": False, "notes": ""}
+    assert runs.annotate(old, notes="old").info == old.info | {"notes": "old"}
 
 
 VALUES = st.recursive(

@@ -211,9 +211,9 @@ def compare(found: list) -> tuple[pd.DataFrame, pd.DataFrame]:
     found = sorted(found, key=lambda run: -_accuracy(run))
     rows = [_rows_or_reason(run) for run in found]
     table = pd.DataFrame(
-        {"model": run.name, "notebook": run.info.get("notebook") or "",
+        {"model": run.name, "notebook": run.info["notebook"],
          **{name: run.metrics.get(name) for name in SCORES},
-         "test_set": "" if isinstance(own, str) else run.info.get("test_set") or test_set(own),
+         "test_set": "" if isinstance(own, str) else run.info["test_set"] or test_set(own),
          "run": run.path.name}
         for run, own in zip(found, rows, strict=True)
     )  # fmt: skip

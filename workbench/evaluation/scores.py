@@ -211,6 +211,12 @@ def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+def ends(metrics: dict, metric: str) -> str:
+    """The interval of a metric in words; empty where it is not known."""
+    low, high = metrics.get(f"{metric}_low"), metrics.get(f"{metric}_high")
+    return "" if None in (low, high) else f"{low:.3f} to {high:.3f}"
+
+
 def corrected_t_test(scores, reference, folds: int) -> dict[str, float]:
     """Mean ``difference`` of paired folds, ``half_width`` of its 95% interval, two-sided ``p``.
 

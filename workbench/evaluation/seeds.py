@@ -68,7 +68,7 @@ def over_seeds(found: list) -> tuple[pd.DataFrame, pd.DataFrame]:
     for run in found:
         given = run.info["parameters"]
         where = given.get("WHERE") or run.info["data"].get("source", "")
-        groups[where, run.info.get("test_set")].setdefault(run.name, {})[run.info["seed"]] = run
+        groups[where, run.info["test_set"]].setdefault(run.name, {})[run.info["seed"]] = run
     rows, right = [], {}
     for (where, _), by_name in groups.items():
         known: dict = {}
@@ -112,7 +112,7 @@ def _scores(name: str, where: str, runs: list, right: pd.DataFrame) -> dict:
     low, high = max(found["low"], 0.0), min(found["high"], 1.0)
     if len(runs) == 1:
         low, high = first["accuracy_low"], first["accuracy_high"]
-    seconds = [run.info.get("seconds") for run in runs if run.info.get("seconds") is not None]
+    seconds = [run.info["seconds"] for run in runs if run.info["seconds"] is not None]
     return {
         "model": name, "data": where, "accuracy": own["mean"], "accuracy_low": low,
         "accuracy_high": high, "sd_seeds": right.mean().std(ddof=1), "seeds": len(runs),

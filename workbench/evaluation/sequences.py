@@ -147,15 +147,15 @@ def _compare(metric: str, found: list) -> tuple[pd.DataFrame, pd.DataFrame]:
     found, tests = sorted(found, key=lambda run: -run.metrics[metric]), []
     columns = [metric, f"{metric}_low", f"{metric}_high", "n", "split"]
     table = pd.DataFrame(
-        {"model": run.name, "notebook": run.info.get("notebook") or "",
+        {"model": run.name, "notebook": run.info["notebook"],
          **{name: run.metrics.get(name) for name in columns},
-         "test_set": run.info.get("test_set") or "", "run": run.path.name}
+         "test_set": run.info["test_set"] or "", "run": run.path.name}
         for run in found
     )  # fmt: skip
     read = cache(lambda run: found[run].predictions())  # each is in many pairs
     for (i, a), (j, b) in combinations(enumerate(found), 2):
         with suppress(OSError, ValueError):  # no predictions, broken ones, other rows
-            if a.info.get("test_set") == b.info.get("test_set"):
+            if a.info["test_set"] == b.info["test_set"]:
                 test = paired(metric, read(i), read(j))
                 tests.append({"a": a.path.name, "b": b.path.name, **test})
     adjusted = corrections.holm([test["p"] for test in tests])

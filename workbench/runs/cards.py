@@ -30,19 +30,19 @@ def write(sets: list[dict], wanted: set[Path] | None = None) -> list[Path]:
 
 def card(run: Run, test_set: dict) -> str:
     """The card of a run in Markdown, beside the models of its test set (`standings.test_sets`)."""
-    found, plain, interval = run.metrics, pages.plain_markdown, ["95% interval"]
-    own = [[name, f"{value:.3f}", *_interval(found.get(f"{name}_low"), found.get(f"{name}_high"))]
-           for name, value in found.items()
+    plain, interval = pages.plain_markdown, "95% interval"
+    own = [[name, f"{value:.3f}", scores.ends(run.metrics, name)]
+           for name, value in run.metrics.items()
            if isinstance(value, float) and not name.endswith(("_low", "_high"))]  # fmt: skip
     beside = [[model["name"], *model["shown"]] for model in test_set["models"]]
     made = [[key, value] for key, value in provenance.configuration(run).items()
             if value not in (None, "")]  # fmt: skip
     blocks = [
         f"# {plain(run.name)}: model card", f"It was tested on {plain(test_set['where'])}.",
-        "## Scores", _table(["metric", "score", *interval], own),
-        _table(["class", "rows", "recall", *interval], _classes(run)),
+        "## Scores", _table(["metric", "score", interval], own),
+        _table(["class", "rows", "recall", interval], _classes(run)),
         "## Comparison", plain(" ".join(test_set["verdict"])),
-        _table(["model", test_set["metric"], *interval, "beside the best", "training"], beside),
+        _table(["model", test_set["metric"], interval, "beside the best", "training"], beside),
         "## Known limits", "\n".join(f"- {plain(limit)}" for limit in _limits(run)),
         "## Configuration", _table(["setting", "value"], made),
     ]  # fmt: skip
@@ -64,20 +64,16 @@ def _classes(run: Run) -> list[list]:
     if rows is None:
         return []
     found = scores.by_class(rows).query("support > 0")
-    return [[name, row.support, f"{row.recall:.3f}", *_interval(row.recall_low, row.recall_high)]
+    return [[name, row.support, f"{row.recall:.3f}", scores.ends(row, "recall")]
             for name, row in found.astype({"support": object}).iterrows()]  # fmt: skip
 
 
-def _interval(low: float | None, high: float | None) -> list[str]:
-    return ["" if low is None or high is None else f"{low:.3f} to {high:.3f}"]
-
-
 def _limits(run: Run) -> list[str]:
-    source = (run.info.get("data") or {}).get("source", provenance.UNKNOWN)
+    source = run.info["data"].get("source", provenance.UNKNOWN)
     said = {
         "It was tested on these rows alone: texts of another kind may give another score.": True,
-        "Its training was stopped before its end.": run.info.get("stopped"),
+        "Its training was stopped before its end.": run.info["stopped"],
         "Where its rows came from was not written down.": source == provenance.UNKNOWN,
-        f"It was trained with seed {run.info.get('seed')}: another gives other weights.": True,
+        f"It was trained with seed {run.info['seed']}: another gives other weights.": True,
     }
     return [sentence for sentence, holds in said.items() if holds]

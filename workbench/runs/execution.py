@@ -239,7 +239,7 @@ def _metrics(out: Path, notebook: str) -> dict[str, dict]:
     """The scores of a notebook's runs, by model; a second run of a name gets a number."""
     found = {}
     for each in folders.list_runs(out / "runs"):
-        if each.info.get("notebook") == notebook:
+        if each.info["notebook"] == notebook:
             again = sum(each.name == name.partition(" #")[0] for name in found)
             name = f"{each.name} #{again + 1}" if again else each.name
             found[name] = files.plain(each.metrics) | {"run": f"runs/{each.path.name}"}

@@ -22,6 +22,7 @@ PACKAGES = "torch", "transformers", "datasets", "scikit-learn", "gensim", "panda
 TRASH = ".deleted"
 INFO = {"notes": "", "notebook": "", "parameters": {}, "settings": {}, "data": {},
         "stopped": False, "seconds": None}  # fmt: skip
+OTHERS = {"seed": None, "time": "", "test_set": None, "versions": {}, "git": None}
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,9 @@ def load(path: str | Path) -> Run:
     try:
         info = json.loads((path / "run.json").read_text(encoding="utf-8"))
         metrics = json.loads((path / "metrics.json").read_text(encoding="utf-8"))
-        return Run(path, str(info["name"]), {**info}, {**metrics})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        missing = {k: v for k, v in (INFO | OTHERS).items() if info.get(k) is None}
+        return Run(path, str(info["name"]), info | missing, {**metrics})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"'{path}' is no run folder: run.json or metrics.json is missing or cannot be read."
         ) from error

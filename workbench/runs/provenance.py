@@ -77,31 +77,27 @@ def repeat(run: Run) -> str:
 
     Settings and parameters that have their defaults are left out.
     """
-    if run.info.get("settings") and "train" in _data(run).get("rows", {}):
+    if run.info["settings"] and "train" in run.info["data"].get("rows", {}):
         return _python(run)
-    if run.info.get("notebook"):
+    if run.info["notebook"]:
         return _command(run)
     return "# It was not written down how this run was made."
 
 
 def obstacles(run: Run) -> list[str]:
     """Sentences on why a repeat would give other numbers; the data are read again to see it."""
-    found, described = [], _data(run)
-    if run.info.get("stopped"):
+    found, described = [], run.info["data"]
+    if run.info["stopped"]:
         found.append("It was stopped before its end: a repeat trains to the end.")
     if described.get("source", UNKNOWN) == UNKNOWN:
         found.append("Its rows came from a table in memory: where that is from is not known.")
     elif sentence := _changed(described):
         found.append(sentence)
-    before, now = run.info.get("versions", {}), versions()
+    before, now = run.info["versions"], versions()
     other = [f"{n} {v} (here {now.get(n, 'none')})" for n, v in before.items() if now.get(n) != v]
     if other:
         found.append(f"It was made with other versions: {', '.join(other)}.")
     return found
-
-
-def _data(run: Run) -> dict:
-    return run.info.get("data") or {}  # a run of before has none
 
 
 def _changed(described: dict) -> str:
@@ -130,7 +126,7 @@ def _arguments(described: dict) -> tuple[dict, dict]:
 
 
 def _python(run: Run) -> str:
-    settings, described = dict(run.info["settings"]), _data(run)
+    settings, described = dict(run.info["settings"]), run.info["data"]
     name = settings.pop("model", "")
     defaults = {}
     with suppress(UserError):
@@ -164,8 +160,8 @@ def _keywords(values: dict) -> list[str]:
 
 
 def _command(run: Run) -> str:
-    notebook, parameters = run.info["notebook"], dict(run.info.get("parameters") or {})
-    described, defaults = _data(run), {}
+    notebook, parameters = run.info["notebook"], dict(run.info["parameters"])
+    described, defaults = run.info["data"], {}
     if described.get("source", UNKNOWN) != UNKNOWN:
         # What the notebook's picker chose goes before the parameter with which it began.
         chosen = {"text_column": "", "label_column": "", "label_names": {}} | described

@@ -76,7 +76,7 @@ def write_index(out: str | Path, results: dict, with_cards: bool = True) -> Path
     """
     out, entries = Path(out), results["notebooks"]
     runs = folders.list_runs(out / "runs")
-    sets = standings.test_sets([run for run in runs if run.info.get("notebook") in entries])
+    sets = standings.test_sets([run for run in runs if run.info["notebook"] in entries])
     if with_cards:
         cards.write(sets)
     books = {}

@@ -31,7 +31,7 @@ def test_sets(found: list[Run]) -> list[dict]:
     for run in found:
         metric = main_metric(run.metrics)
         if run.metrics.get(metric) is not None:
-            rows = run.info.get("test_set") or run.path.name
+            rows = run.info["test_set"] or run.path.name
             groups[metric, rows][run.name].append(run)
     sets = [_test_set(metric, by_name) for (metric, _), by_name in groups.items()]
     sets.sort(key=lambda each: -len(each["models"]) * each["n"])
@@ -62,8 +62,8 @@ def _model(name: str, metric: str, runs: list[Run]) -> dict:
     scores = [run.metrics[metric] for run in runs]
     mean = sum(scores) / len(runs)
     run = min(runs, key=lambda run: abs(run.metrics[metric] - mean))
-    took = [run.info["seconds"] for run in runs if run.info.get("seconds") is not None]
-    given = [run.info["settings"] | {"seed": 0} for run in runs if run.info.get("settings")]
+    took = [run.info["seconds"] for run in runs if run.info["seconds"] is not None]
+    given = [run.info["settings"] | {"seed": 0} for run in runs if run.info["settings"]]
     return {
         "name": name, "score": mean, "scores": scores, "runs": runs, "run": run,
         "low": run.metrics.get(f"{metric}_low"), "high": run.metrics.get(f"{metric}_high"),
@@ -73,8 +73,8 @@ def _model(name: str, metric: str, runs: list[Run]) -> dict:
 
 
 def _where(run: Run) -> str:
-    given, source = run.info.get("parameters") or {}, (run.info.get("data") or {}).get("source")
-    known = f"of {source}" if source not in (None, UNKNOWN) else f"in {run.info.get('notebook')}"
+    given, source = run.info["parameters"], run.info["data"].get("source")
+    known = f"of {source}" if source not in (None, UNKNOWN) else f"in {run.info['notebook']}"
     if given.get("SOURCE") and given.get("TARGET"):
         known += f", {given['SOURCE']} to {given['TARGET']}"
     return f"{run.metrics.get('n', 0):,} {run.metrics.get('split') or 'test'} rows {known}"
@@ -170,7 +170,7 @@ def _p(model: dict) -> str:
 def unknown(sets: list[dict], entries: dict[str, dict]) -> list[str]:
     """What a whole report leaves open; `entries` are the notebooks of ``results.json``."""
     said, models = [], [model for each in sets for model in each["models"]]
-    if models and all(len({r.info.get("seed") for r in m["runs"]}) == 1 for m in models):
+    if models and all(len({r.info["seed"] for r in m["runs"]}) == 1 for m in models):
         said.append("Each model was trained with one seed: another may change the order.")
     if any(len(each["models"]) > 2 for each in sets):
         said.append("The highest of many scores on the rows that choose it is a little too high.")

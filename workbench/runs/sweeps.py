@@ -105,7 +105,7 @@ def results(out: Path, planned: list[Job]) -> list[folders.Run]:
 
 
 def _is_of_another_version(run: folders.Run) -> bool:
-    made_by = run.info.get("versions", {}).get("workbench"), run.info.get("git")
+    made_by = run.info["versions"].get("workbench"), run.info["git"]
     return made_by != (folders.versions()["workbench"], folders.git_revision())
 
 

@@ -144,6 +144,6 @@ def _facets(run: Run) -> dict[str, str]:
     info = run.info
     return {
         "data": browser_view.data_of(run),
-        "model": str((info.get("settings") or {}).get("model") or run.name),
-        "notebook": str(info.get("notebook") or ""),
+        "model": str(info["settings"].get("model") or run.name),
+        "notebook": info["notebook"],
     }

@@ -7,6 +7,7 @@ import pandas as pd
 from workbench import evaluation
 from workbench.errors import UserError
 from workbench.evaluation import comparison, plots, sequences
+from workbench.evaluation.scores import ends
 from workbench.runs import provenance
 from workbench.runs.folders import Run
 from workbench.widgets import base, controls, tables
@@ -30,12 +31,12 @@ LOW_IS_GOOD = ("loss", "seconds")
 def listed(found: list[Run]) -> pd.DataFrame:
     """A row a run, by the names of their folders; what a run does not know is missing."""
     rows = [
-        {"name": run.name, "notebook": str(run.info.get("notebook") or ""),
-         "data": data_of(run), "seed": "" if run.info.get("seed") is None else run.info["seed"],
+        {"name": run.name, "notebook": run.info["notebook"],
+         "data": data_of(run), "seed": "" if run.info["seed"] is None else run.info["seed"],
          **{name: run.metrics.get(key) for name, key in SCORES.items()},
          "other score": _other_score(run.metrics),
-         "95% interval": _interval(run.metrics), "seconds": run.info.get("seconds"),
-         "time": str(run.info.get("time") or "").replace("T", " ")}
+         "95% interval": ends(run.metrics, evaluation.main_metric(run.metrics)) or "–",
+         "seconds": run.info["seconds"], "time": run.info["time"].replace("T", " ")}
         for run in found
     ]  # fmt: skip
     table = pd.DataFrame(rows, [run.path.name for run in found], COLUMNS)
@@ -46,8 +47,8 @@ def listed(found: list[Run]) -> pd.DataFrame:
 
 def data_of(run: Run) -> str:
     """What a run was made on: a name, a file without its folders, or two domains of a sweep."""
-    given = (run.info.get("parameters") or {}).get("WHERE")
-    return str(given or (run.info.get("data") or {}).get("source") or "").rpartition("/")[2]
+    where = run.info["parameters"].get("WHERE") or run.info["data"].get("source") or ""
+    return where.rpartition("/")[2]
 
 
 def pair(a: Run, b: Run, p_adjusted: float | None = None) -> tuple[str, pd.DataFrame]:
@@ -99,12 +100,6 @@ def disagreements(both: pd.DataFrame) -> pd.DataFrame:
     right = differ["right_a"].map({True: "only A", False: "only B"})
     who = right.where(differ["right_a"] | differ["right_b"], "neither")
     return differ.assign(who=who).set_index("id")[list(READING)].rename(columns=READING)
-
-
-def _interval(metrics: dict) -> str:
-    metric = evaluation.main_metric(metrics)
-    low, high = metrics.get(f"{metric}_low"), metrics.get(f"{metric}_high")
-    return "–" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def _other_score(metrics: dict) -> str:
