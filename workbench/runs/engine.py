@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from workbench.errors import UserError
-from workbench.runs import jobs, plan, work
+from workbench.runs import folders, jobs, plan, work
 from workbench.runs.plan import Job
 from workbench.runs.worker import environment, kill
 
@@ -68,10 +68,13 @@ class Processes:
         shutil.rmtree(self.out / "vectors", ignore_errors=True)
 
     def _process(self) -> subprocess.Popen:
+        variables = environment(
+            self.at_once, WORKBENCH_VECTORS=str(self.out / "vectors"),
+            WORKBENCH_COMMIT=folders.git_revision() or "",
+        )  # fmt: skip
         process = subprocess.Popen(
             [sys.executable, "-m", "workbench.runs.work"], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env=environment(self.at_once, WORKBENCH_VECTORS=str(self.out / "vectors")),
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=variables,
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends them all
         )  # fmt: skip
         threading.Thread(target=self._listen, args=(process,), daemon=True).start()

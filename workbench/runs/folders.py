@@ -252,7 +252,12 @@ def _publish(partial: Path, folder: Path, name: str) -> Path:
 
 @cache
 def git_revision() -> str | None:
-    """The commit of the workbench's own clone; None where it is installed otherwise."""
+    """The commit of the workbench's own clone; None where it is installed otherwise.
+
+    The processes of a sweep are told by ``WORKBENCH_COMMIT``: another may come while they run.
+    """
+    if (told := os.environ.get("WORKBENCH_COMMIT")) is not None:
+        return told or None
     # Of a clone of the workbench, not of the project in which it is installed.
     own = Path(__file__).parents[2] / ".git"
     command = ["git", f"--git-dir={own}", "rev-parse", "--short", "HEAD"]
