@@ -43,7 +43,7 @@ FAMILIES = {
     "baselines": ["logistic", {"static": {"max_length": 128}},
                   {"minilm": {"strategy": "frozen", "max_length": 128}}],
     "vectors": [{name: {"vectors": kind}} for kind in KINDS for name in ON_VECTORS],
-    "multilingual": [{"minilm": {"strategy": "frozen", "encoder": "multilingual", "max_length": 128}},
+    "multilingual": [{"multilingual": {"strategy": "frozen", "max_length": 128}},
                      *({name: {"vectors": "frozen", "encoder": "multilingual"}}
                        for name in ON_VECTORS)],
     "fine-tuned": [{name: TRAINING | settings} for name, settings in FINE_TUNED],
@@ -53,6 +53,7 @@ BASELINES = {
     "logistic": "tfidf",
     "static": "static",
     "minilm": "frozen",
+    "multilingual": "frozen, multilingual",
     "source-only": "fine-tuned",
 }
 
@@ -62,8 +63,8 @@ OF_ENCODERS = "frozen", "fine-tuned"
 
 def baseline(kind: str, names) -> str | None:
     """The model that is not adapted, of a kind of vectors or training, where it is among `names`."""
-    kind = kind.partition(",")[0]
-    return next((name for name, own in BASELINES.items() if own == kind and name in names), None)
+    kinds = kind, kind.partition(",")[0]
+    return next((name for name, own in BASELINES.items() if own in kinds and name in names), None)
 
 
 def collect(families: list[str], seeds: list[int], jobs: int) -> list[dict]:
