@@ -105,6 +105,14 @@ def scores(out: Path) -> dict[str, tuple]:
         ({"models": "majority", "limit": "few"}, "whole numbers"),
         ({"models": "majority", "data": "b.csv", "pairs": [["books", "toys"]]}, "no domain 'toys'"),
         ({"models": "majority", "data": "b.csv", "pairs": ["books"]}, "a list such as"),
+        ({"models": "majority", "data": "b.csv", "pairs": [[[], "books"]]}, "a list such as"),
+        ({"models": "majority", "data": "b.csv", "pairs": "other"}, "'others', or a list"),
+        ({"models": "majority", "data": "b.csv", "pairs": [[["books", "flims"], "films"]]},
+         "There is no domain 'flims'; did you mean 'films'?"),
+        ({"models": "majority", "data": "b.csv", "pairs": [[["films", "books"], "films"]]},
+         "A pair has 'films' twice"),
+        ({"models": "majority", "data": "b.csv", "pairs": [[["books", "books"], "films"]]},
+         "A pair has 'books' twice"),
         ({"models": "majority", "data": "entities"}, "a label"),
         ({"notebook": "99"}, "no notebook '99'"),
         ({"notebook": "01", "parameters": {"SEDE": 1}}, "did you mean 'SEED'"),
@@ -253,6 +261,30 @@ def test_a_source_model_is_trained_once_for_several_targets(files, here, trained
     assert {*unseen} == {"text", "label", "p_bad", "p_good"}
     assert unseen["label"].notna().sum() == first.metrics["validation_n"]
     assert unseen["text"][unseen["label"].isna()].str.endswith("films").all()
+
+
+def test_several_sources_are_pooled(files, here, trained):
+    table = pd.read_csv("b.csv")
+    pans = table[table["domain"] == "films"].assign(domain="pans")
+    pd.concat([table, pans.assign(text=pans["text"] + " pans")]).to_csv("c.csv", index=False)
+    spec = {"models": ["naive-bayes", "coral"], "data": "c.csv"}
+    found = runs.sweep(spec | {"pairs": [[["films", "books"], "pans"]]}, "out")
+    for run in found:
+        given = run.info["parameters"]
+        assert (given["SOURCE"], given["TARGET"]) == ("books, films", "pans")
+        assert given["WHERE"] == "books, films to pans"
+    frames = plan.load({"source": "c.csv"})
+    train, validation, test, unlabeled = plan.select(frames, ("books", "films", "pans"))
+    assert found[0].info["data"]["rows"]["train"] == len(train)
+    assert {*train["domain"]} == {*validation["domain"]} == {"books", "films"}
+    assert all(text.endswith("pans") for text in [*unlabeled, *test["text"]])
+    alone = [plan.select(frames, (source, "pans"))[0] for source in ("books", "films")]
+    assert sorted(train["text"]) == sorted(pd.concat(alone)["text"]), "every text of each"
+    others = runs.sweep(spec | {"pairs": "others"}, "out")
+    assert {run.info["parameters"]["WHERE"] for run in others} == {
+        "books, films to pans", "books, pans to films", "films, pans to books"
+    }  # fmt: skip
+    assert len(trained) == 6, "in another order they are the same sources"
 
 
 def test_an_unlabelled_target_is_adapted_to_and_all_its_labelled_rows_are_tested(files):

@@ -47,7 +47,7 @@ def save(job: Job, model, seconds: float, training, rows: tuple, out: Path, **mo
         scored = evaluation.evaluate(model, validation, "validation")
         held_out = {f"validation_{k}": scored.metrics[k] for k in ("accuracy", "loss", "n")}
     found = scored if is_draw else evaluation.evaluate(model, test)
-    pair = dict(zip(("SOURCE", "TARGET"), job.pair, strict=False))
+    pair = {"SOURCE": ", ".join(job.pair[:-1]), "TARGET": job.pair[-1]} if job.pair else {}
     return folders.save(
         job.name, metrics=found.metrics | held_out, predictions=found.predictions, seconds=seconds,
         history=getattr(model, "history_", None), settings=models.describe(model),

@@ -29,7 +29,7 @@ class Job:
     ----------
     data : the arguments of `data.load`.
     digest : of the rows, as `describe_data` gives it.
-    pair : names of a source and a target domain, or nothing.
+    pair : names of one source domain or several, then of the target; or nothing.
     limit : training rows, drawn by the seed; None takes all.
     ranges, trial : of a search, what is drawn, and which draw this is; see `search`.
     notebook, parameters : in place of all others.
@@ -59,7 +59,8 @@ class Job:
     @property
     def where(self) -> str:
         """The data, or the pair of domains."""
-        return " to ".join(self.pair) or Path(self.data.get("source", "")).name
+        ends = [", ".join(self.pair[:-1]), *self.pair[-1:]]
+        return " to ".join(ends) or Path(self.data.get("source", "")).name
 
     @property
     def key(self) -> str:
@@ -78,7 +79,7 @@ class Job:
     def group(self) -> str:
         """Jobs of one group share their training: one source model serves several targets."""
         if self.pair and "unlabeled" not in fit_arguments(self.model):
-            return repr((self.name, self.seed, self.data, self.pair[0]))
+            return repr((self.name, self.seed, self.data, self.pair[:-1]))
         return self.key
 
 
@@ -162,23 +163,23 @@ def _load(loading: str) -> dict[str, pd.DataFrame]:
 def select(frames: dict[str, pd.DataFrame], pair: tuple[str, ...]) -> tuple:
     """Training, validation and test rows, and texts of the target without labels (or None).
 
-    Of a pair, validation rows are the source's. Where the target has unlabelled texts, they are
+    Of a pair, validation rows are the sources'. Where the target has unlabelled texts, they are
     what is adapted to and all its labelled rows are tested, as in the papers on Amazon reviews;
     else it is adapted to its training texts, without their labels, and tested on its test rows.
     """
     train, validation, test = (frames[name] for name in ("train", "validation", "test"))
     if not pair:
         return train, validation, test, None
-    source, target = pair
+    *sources, target = pair
     unlabeled = of(frames["unlabeled"], target) if "unlabeled" in frames else train[:0]
     if len(unlabeled):
         test = pd.concat([of(part, target) for part in (train, validation, test)])
-        train = pd.concat([of(part, source) for part in (train, frames["test"])])
-        known = {*train["text"], *of(validation, source)["text"], *unlabeled["text"]}
+        train = pd.concat([of(part, *sources) for part in (train, frames["test"])])
+        known = {*train["text"], *of(validation, *sources)["text"], *unlabeled["text"]}
         test = test[~test["text"].isin(known)]
     else:
-        unlabeled, train, test = of(train, target), of(train, source), of(test, target)
-    rows = (train, of(validation, source), test)
+        unlabeled, train, test = of(train, target), of(train, *sources), of(test, target)
+    rows = (train, of(validation, *sources), test)
     return *(table.reset_index(drop=True) for table in rows), list(unlabeled["text"])
 
 
@@ -188,9 +189,9 @@ def rows_digest(rows: tuple) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def of(table: pd.DataFrame, domain: str) -> pd.DataFrame:
-    """The rows of a domain."""
-    return table[table["domain"] == domain]
+def of(table: pd.DataFrame, *domains: str) -> pd.DataFrame:
+    """The rows of these domains."""
+    return table[table["domain"].isin(domains)]
 
 
 def _list(value: object) -> list:
@@ -239,7 +240,7 @@ def _check_whole(value: object) -> None:
 
 
 def _pairs(given: object, frames: dict[str, pd.DataFrame]) -> list[tuple[str, ...]]:
-    """Pairs of domains: ``all``, or a list of ``[source, target]``; without `given` none."""
+    """Pairs of domains: ``all``, ``others`` or a list of ``[source or sources, target]``."""
     if given is None:
         return [()]
     table = frames["train"]
@@ -248,12 +249,18 @@ def _pairs(given: object, frames: dict[str, pd.DataFrame]) -> list[tuple[str, ..
         raise UserError("'pairs' needs data with a domain column, or a folder of domains.")
     if given == "all":
         return [(a, b) for a, b in product(domains, domains) if a != b]
-    for pair in (found := [tuple(map(str, _list(pair))) for pair in _list(given)]):
-        if len(pair) != 2:
-            raise UserError("'pairs' is 'all', or a list such as [[books, dvd], [dvd, books]].")
-        for domain in pair:
+    if given == "others":
+        given = [[[d for d in domains if d != target], target] for target in domains if domains[1:]]
+    found = []
+    for pair in map(_list, _list(given)):
+        if len(pair) != 2 or not pair[0]:
+            raise UserError("'pairs' is 'all', 'others', or a list such as [[a, b], [[a, b], c]].")
+        found.append(names := (*sorted(map(str, _list(pair[0]))), str(pair[1])))
+        for domain in names:
             if domain not in domains:
                 raise unknown("domain", domain, domains)
+            if names.count(domain) > 1:
+                raise UserError(f"A pair has '{domain}' twice: name each of its domains once.")
     return found
 
 

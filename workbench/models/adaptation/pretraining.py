@@ -72,7 +72,9 @@ class SimCSE(Pretrained):
 
     Unsupervised SimCSE (Gao et al. 2021): a text is encoded twice with other dropout, and is to
     find its own second vector among those of the batch (of the same piece, where a batch is cut).
-    The rows ``simcse_loss`` of ``history_`` belong to this stage.
+    The rows ``simcse_loss`` of ``history_`` belong to this stage. MiniLM, trained on pairs of texts
+    before, begins with a loss of about 0 and stays as it is: 0.883 from book reviews to kitchen,
+    in the setting of `UDALM`, where `SourceOnly` has 0.888.
 
     Parameters
     ----------
