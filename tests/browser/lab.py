@@ -56,6 +56,12 @@ SETTINGS = {
     "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
 }  # fmt: skip
 
+# anywidget gives a widget two seconds to load, which are few while other tests run.
+PATIENT = """{
+  const timeout = AbortSignal.timeout.bind(AbortSignal);
+  AbortSignal.timeout = ms => timeout(10 * ms);
+}"""
+
 
 # A proxy that the environment names is not for this machine.
 direct = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
@@ -132,6 +138,7 @@ class Lab:
         self.requests: list[str] = []
         self.messages: list[str] = []
         outside = re.compile(rf"^(?!(http|ws)://127\.0\.0\.1:{url.rsplit(':', 1)[1]}/)")
+        context.add_init_script(PATIENT)
         context.route(outside, self._refuse)
         # JupyterLab draws the name of an attached picture before the picture: no request leaves.
         context.route(re.compile("^attachment:"), lambda route: route.fulfill(body=b""))
