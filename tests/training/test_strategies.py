@@ -26,7 +26,7 @@ def moved(folder, model) -> set[str]:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("strategy", ["upper", "gradual", "lora"])
 def test_every_strategy_learns_with_every_family(checkpoint, family, strategy):
-    settings = {**QUICK, "epochs": 40}
+    settings = {**QUICK, "epochs": 20}
     model = TextClassifier(str(checkpoint(family)), strategy=strategy, **settings)
     model.fit(TEXTS, LABELS, validation=(TEXTS, LABELS))
     assert (model.predict(TEXTS) == np.array(LABELS)).mean() > 0.95
