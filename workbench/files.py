@@ -54,7 +54,8 @@ def partial(folder: Path) -> tempfile.TemporaryDirectory:
 
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(f".{platform.node()}-*-*"):
-        if not psutil.pid_exists(int(left.name.split("-")[-2])):
+        process = left.name.split("-")[-2]
+        if process.isdigit() and not psutil.pid_exists(int(process)):
             shutil.rmtree(left, ignore_errors=True)
     name = f".{platform.node()}-{os.getpid()}-"
     return tempfile.TemporaryDirectory(prefix=name, dir=folder, ignore_cleanup_errors=True)
