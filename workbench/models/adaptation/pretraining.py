@@ -73,8 +73,8 @@ class SimCSE(Pretrained):
     Unsupervised SimCSE (Gao et al. 2021): a text is encoded twice with other dropout, and is to
     find its own second vector among those of the batch (of the same piece, where a batch is cut).
     The rows ``simcse_loss`` of ``history_`` belong to this stage. MiniLM, trained on pairs of texts
-    before, begins with a loss of about 0 and stays as it is: 0.883 from book reviews to kitchen,
-    in the setting of `UDALM`, where `SourceOnly` has 0.888.
+    before, begins with a loss of about 0 and learns little: from 1,000 book reviews to kitchen
+    (64 tokens, one seed, 600 test texts) it reached 0.883, and `SourceOnly` 0.888.
 
     Parameters
     ----------
