@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 
 from workbench import evaluate, models
-from workbench.errors import UserError
+from workbench.errors import DataWarning, UserError
 from workbench.evaluation import selection
 
 LABEL_FREE = ["source_dev", "importance_weighted", "entropy", "information", "density"]
@@ -279,6 +279,13 @@ def test_models_of_the_catalogue_are_compared_by_words():
     assert table.loc["logistic", ["source_dev", "oracle", "circular", "balance"]].min() > 0.9
     assert table.loc["majority", "balance"] == 0
     assert np.isfinite(table.to_numpy()).all()
+
+
+def test_too_few_texts_to_tell_domains_apart_weigh_the_same(world, rules):
+    few = world.texts[:9], world.labels[:9]
+    with pytest.warns(DataWarning, match="fewer than 10 texts: importance_weighted is source_dev"):
+        found = selection.scores(rules, few, world.target_texts)
+    assert found["importance_weighted"].equals(found["source_dev"].rename("importance_weighted"))
 
 
 def test_what_cannot_be_chosen_is_refused(world, rules, table):

@@ -10,6 +10,8 @@ from workbench.data import text
 from workbench.errors import UserError
 from workbench.models import checks
 
+LEAST = 10  # different texts of a domain: any of five folds leaves some of both sides
+
 
 def measure(source: list[str], target: list[str], vectors=None, seed: int = 0) -> pd.Series:
     """The gap by words and, where there are `vectors` (see `telling_apart`), by them.
@@ -39,8 +41,8 @@ def telling_apart(source, target, vectors=None, seed: int = 0) -> tuple[np.ndarr
     from sklearn.model_selection import GroupKFold, cross_val_predict
 
     both = [checks.check_texts(source, "source"), checks.check_texts(target, "target")]
-    if (fewest := min(len(set(side)) for side in both)) < 10:  # any fold leaves some of both sides
-        raise UserError(f"10 different texts of each domain are needed: one has {fewest}.")
+    if (fewest := min(len(set(side)) for side in both)) < LEAST:
+        raise UserError(f"{LEAST} different texts of each domain are needed: one has {fewest}.")
     if vectors is not None and [*map(len, vectors)] != [*map(len, both)]:
         raise UserError("vectors must be two arrays, with a row for each source and target text.")
     texts, domain = [*both[0], *both[1]], np.repeat([0, 1], [*map(len, both)])

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from workbench.errors import unknown
+from workbench.errors import unknown, warn
 from workbench.evaluation import calibration, gap
 from workbench.evaluation.scores import class_names, predict, wilson
 from workbench.models import checks
@@ -37,7 +37,11 @@ def scores(
         raise unknown("model", baseline, fitted)
     texts, labels = checks.check_texts_and_labels(*source, "source")
     checks.check_classes(labels := class_names(labels))
-    likely = gap.telling_apart(texts, target, vectors)[0].clip(1e-9, 1 - 1e-9)
+    likely = np.full(len(texts), 0.5)
+    if min(len(set(texts)), len(set(target))) < gap.LEAST:
+        warn(f"A domain has fewer than {gap.LEAST} texts: importance_weighted is source_dev.")
+    else:
+        likely = gap.telling_apart(texts, target, vectors)[0].clip(1e-9, 1 - 1e-9)
     said, rows = predict(fitted[baseline], target)[2], {}
     for name, model in fitted.items():
         (classes, home, at_home), (_, p, predicted) = predict(model, texts), predict(model, target)
