@@ -41,8 +41,8 @@ def telling_apart(source, target, vectors=None, seed: int = 0) -> tuple[np.ndarr
     from sklearn.model_selection import GroupKFold, cross_val_predict
 
     both = [checks.check_texts(source, "source"), checks.check_texts(target, "target")]
-    if (fewest := min(len(set(side)) for side in both)) < LEAST:
-        raise UserError(f"{LEAST} different texts of each domain are needed: one has {fewest}.")
+    if (least := fewest(*both)) < LEAST:
+        raise UserError(f"{LEAST} different texts of each domain are needed: one has {least}.")
     if vectors is not None and [*map(len, vectors)] != [*map(len, both)]:
         raise UserError("vectors must be two arrays, with a row for each source and target text.")
     texts, domain = [*both[0], *both[1]], np.repeat([0, 1], [*map(len, both)])
@@ -54,6 +54,11 @@ def telling_apart(source, target, vectors=None, seed: int = 0) -> tuple[np.ndarr
     folds = GroupKFold(5, shuffle=True, random_state=seed).split(rows, groups=groups)
     p = cross_val_predict(model, rows, domain, cv=folds, method="predict_proba")[:, 1]
     return p[domain == 0], p[domain == 1]
+
+
+def fewest(*sides) -> int:
+    """The different texts of the domain that has the fewest; see `LEAST`."""
+    return min(len(set(side)) for side in sides)
 
 
 def mmd(source: np.ndarray, target: np.ndarray) -> float:

@@ -38,7 +38,7 @@ def scores(
     texts, labels = checks.check_texts_and_labels(*source, "source")
     checks.check_classes(labels := class_names(labels))
     likely = np.full(len(texts), 0.5)
-    if min(len(set(texts)), len(set(target))) < gap.LEAST:
+    if gap.fewest(texts, target) < gap.LEAST:
         warn(f"A domain has fewer than {gap.LEAST} texts: importance_weighted is source_dev.")
     else:
         likely = gap.telling_apart(texts, target, vectors)[0].clip(1e-9, 1 - 1e-9)
