@@ -312,6 +312,17 @@ class Notebook:
             self.page.wait_for_timeout(50)
         return value
 
+    def passes(self, check: Callable[[], None], timeout: float = 30) -> None:
+        """Repeat assertions until they hold: an output that is drawn anew is gone for a moment."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return check()
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+            self.page.wait_for_timeout(100)
+
     def interrupt(self) -> None:
         """The button with the square."""
         self.js("kernel.interrupt()")

@@ -42,6 +42,10 @@ def drawn(notebook, cell: int | str) -> int:
     return max((len(line.get_attribute("points").split()) for line in lines), default=0)
 
 
+def legend(notebook, cell: int | str) -> list[str]:
+    return notebook.output(cell).locator(".legendtext").all_text_contents()
+
+
 def wait_for_growth(notebook, cell: int | str, times: int = 3) -> None:
     """Until the curve has been seen longer than before so many times."""
     seen = [drawn(notebook, cell)]
@@ -85,8 +89,7 @@ def test_the_button_trains_while_other_cells_run(slow):
     assert seconds_to_stop(slow, 1) < 5
     # The chart is an output of the cell again, with the attempt before as a ghost.
     slow.wait_for(lambda: slow.points(1, trace=1) > 3)
-    names = slow.output(1).locator(".legendtext").all_text_contents()
-    assert names == ["attempt 1", "attempt 2: training"]
+    slow.wait_for(lambda: legend(slow, 1) == ["attempt 1", "attempt 2: training"])
     slow.run(2)
     assert slow.text(2).strip() == "ended 2"
 
@@ -163,13 +166,14 @@ def test_notebook_04_is_trained_stopped_and_trained_again(lab, tmp_path):
     notebook.button(panel, "Train again").click()
     wait_for_growth(notebook, panel)
     assert seconds_to_stop(notebook, panel) < 5
-    assert re.search(r"Stopped after \d+ steps; the weights of", notebook.text(panel))
+    stopped = r"Stopped after \d+ steps; the weights of"
+    notebook.wait_for(lambda: re.search(stopped, notebook.text(panel)))
     notebook.run("tuned, chosen =")
     assert re.search(r"minilm-gradual: 0\.\d+ of", notebook.text("tuned, chosen ="))
     notebook.wait_for(lambda: notebook.points(panel, trace=3) >= 3)
-    names = notebook.output(panel).locator(".legendtext").all_text_contents()
-    assert names[0].startswith("full, 4 epochs"), "the attempt before, by its settings"
-    assert "gradual, 40 epochs: training" in names
+    notebook.wait_for(lambda: "gradual, 40 epochs: training" in legend(notebook, panel))
+    first = legend(notebook, panel)[0]
+    assert first.startswith("full, 4 epochs"), "the attempt before, by its settings"
     assert without_pictures(notebook) < 500_000
 
     # Another file, and the next cells again, as the text under the picker says.

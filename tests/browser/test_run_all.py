@@ -35,7 +35,8 @@ def run_all(lab, stem: str):
     sources = enumerate(cell.source for cell in nbformat.read(path, as_version=4).cells)
     for panel in (i for i, source in sources if re.search(r"= await \w*panel$", source)):
         notebook.wait_for(lambda cell=panel: notebook.points(cell) > 0)
-        assert notebook.button(panel, "Train again").is_enabled()
+        again = notebook.button(panel, "Train again")
+        notebook.wait_for(again.is_enabled)
     saved = nbformat.read(notebook.path, as_version=4)
     code = [c for c in saved.cells if c.cell_type == "code" and c.source.strip()]
     assert [c.source for c in code if c.execution_count is None] == []

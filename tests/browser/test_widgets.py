@@ -78,7 +78,7 @@ def test_a_file_of_ones_own_is_read_trained_tried_and_compared(notebook, own):
     rows.filter(has_text="majority").click()
     rows.filter(has_text="cnn").press("Space")
     notebook.wait_for(lambda: "A: majority" in notebook.text(runs))
-    assert "mid-p McNemar test" in notebook.text(runs)
+    notebook.wait_for(lambda: "mid-p McNemar test" in notebook.text(runs))
     notebook.wait_for(lambda: "who is right" in notebook.text(runs))
     notebook.shot(runs, "run-browser")
     notebook.output(runs).get_by_role("searchbox").first.fill("cnn")
@@ -138,12 +138,12 @@ def test_a_file_without_a_header_is_read_whole_and_kept_when_the_cell_runs_again
     notebook.run(0)
     notebook.upload(0, "Choose a file", path)
     notebook.wait_for(lambda: "looks like a row and not like names" in notebook.text(0))
-    assert "The cells below go on with reviews." in notebook.text(0)
+    notebook.wait_for(lambda: "The cells below go on with reviews." in notebook.text(0))
     notebook.shot(0, "data-picker-without-a-header")
     notebook.output(0).get_by_label("The first line is a row, not names").check()
     taken = f"⚠ Read: {len(rows)} of {3 * len(rows)} rows."
     notebook.wait_for(lambda: taken in notebook.text(0))
-    assert "67% of the rows are left out" in notebook.text(0)
+    notebook.wait_for(lambda: "67% of the rows are left out" in notebook.text(0))
     notebook.output(0).get_by_text("Rename classes").click()
     notebook.type(0, "bad", "negative")
     notebook.wait_for(lambda: "negative" in notebook.text(0))
@@ -160,7 +160,7 @@ def test_the_switchboard_of_notebook_03_answers_a_switch_in_both_themes(lab):
         before = notebook.text(board)
         notebook.choose(board, "optimiser", optimiser)
         notebook.wait_for(lambda before=before: notebook.text(board) != before)
-        assert max(notebook.points(board, trace) for trace in range(6)) > 10
+        notebook.wait_for(lambda: max(notebook.points(board, trace) for trace in range(6)) > 10)
         assert notebook.errors() == []
         notebook.shot(board, f"switchboard-{theme}")
 

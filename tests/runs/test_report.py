@@ -375,12 +375,12 @@ def test_a_page_draws_its_charts_and_asks_for_nothing(browser, page):
     assert tab.locator(".modebar-btn[data-title*=Share]").count() == 0
     assert tab.locator(".modebar-btn").count() > 0, "the bar is there, or nothing was tested"
     assert EVIL in tab.locator("table.dataframe").first.inner_text()
-    assert tab.locator(".main-svg").first.bounding_box()["height"] > 300
+    high = "document.querySelector('.main-svg').getBoundingClientRect().height > 300"
+    tab.wait_for_function(high)
     tab.get_by_label("show exercises").check()
     tab.locator("details.exercise > summary").click()
-    box = tab.locator("details.exercise .main-svg").first
-    tab.wait_for_timeout(300)
-    assert box.bounding_box()["width"] > 400, "a chart in an opened box has its width"
+    wide = "document.querySelector('details.exercise .main-svg').clientWidth > 400"
+    tab.wait_for_function(wide)  # a chart in an opened box has its width
     assert (asked, wrong) == ([], [])
 
 
