@@ -5,6 +5,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from tests.models.test_encoder_classifier import LABELS, QUICK, TEXTS
 from workbench.models import encoders
@@ -121,3 +122,23 @@ def test_dropout_keeps_the_mean_drops_its_share_and_repeats_a_step():
         assert torch.equal(x.grad, first.detach())
         assert torch.equal(layer.eval()(x), x)
     assert type(layer[0]) is torch.nn.Dropout
+
+
+def test_cudnns_attention_is_off_while_an_encoder_computes_and_given_back(checkpoint, monkeypatch):
+    seen, flag = set(), torch.backends.cuda.cudnn_sdp_enabled
+    given = flag()
+    attention = transformers.models.bert.modeling_bert.BertSelfAttention
+
+    def watched(self, *args, _forward=attention.forward, **more):
+        seen.add((self.training, flag()))
+        return _forward(self, *args, **more)
+
+    monkeypatch.setattr(attention, "forward", watched)
+    for wanted in (True, False):
+        torch.backends.cuda.enable_cudnn_sdp(wanted)
+        try:
+            TextClassifier(checkpoint("bert"), **QUICK).fit(TEXTS, LABELS).predict(TEXTS[:2])
+            assert flag() is wanted
+        finally:
+            torch.backends.cuda.enable_cudnn_sdp(given)
+    assert seen == {(True, False), (False, False)}

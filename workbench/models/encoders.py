@@ -89,8 +89,6 @@ def load(name: str | Path, head: str = "", **settings):
 
     from workbench.training import optimizers
 
-    # On a GPU cuDNN's attention plans anew for each length of a batch, which doubles the time.
-    torch.backends.cuda.enable_cudnn_sdp(False)
     loader = getattr(transformers, f"AutoModel{'For' if head else ''}{head}")
     # The head of a classifier is new on purpose; transformers' long warning about it is not.
     with quiet():

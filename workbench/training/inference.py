@@ -87,7 +87,11 @@ def forward_batches(
 
 def _forward(function: Callable, inputs: dict, bf16: bool):
     device = inputs["input_ids"].device.type
-    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, bf16):
+    with (
+        torch.inference_mode(),
+        torch.autocast(device, torch.bfloat16, bf16),
+        speed.without_cudnn_attention(),
+    ):
         return function(**inputs)
 
 

@@ -28,6 +28,7 @@ def speedups(model: nn.Module, data: Sequence[Encoded], seed: int) -> Iterator["
     """Everything below at once, and the pool of dropout; leaving it gives the model back."""
     heads = [m for m in model.modules() if type(m).__name__.endswith(_HEADS)]
     with ExitStack() as stack:
+        stack.enter_context(without_cudnn_attention())
         # A masked-LM head reads all positions, and its training puts any word in place of others.
         if heads and not any(type(head).__name__.endswith(_HEADS[2]) for head in heads):
             stack.enter_context(pruned_vocabulary(heads[0], data))
@@ -35,6 +36,17 @@ def speedups(model: nn.Module, data: Sequence[Encoded], seed: int) -> Iterator["
         if heads:
             stack.enter_context(bf16_hidden_states(heads[0]))
         yield stack.enter_context(pooled_dropout(model, seed))
+
+
+@contextmanager
+def without_cudnn_attention() -> Iterator[None]:
+    """On a GPU cuDNN's attention plans anew for each length of a batch, which doubles the time."""
+    given = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(given)
 
 
 def for_training(config) -> dict:
