@@ -66,7 +66,7 @@ def row(method: str, pair: tuple[str, str], model, seconds: float) -> dict:
         "setting": "labels of the target", "selection": "none",
         "accuracy": found.metrics["accuracy"], "macro_f1": found.metrics["macro_f1"],
         "source_dev": None, "tested": found.metrics["n"], "seconds": round(seconds, 1),
-        "device": "cpu: 2 cores", "versions": folders.versions(),
+        "device": folders.device(), "versions": folders.versions(),
     }  # fmt: skip
 
 
