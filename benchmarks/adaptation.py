@@ -190,7 +190,7 @@ def table(rows: list[dict]) -> str:
 
     found = pd.DataFrame(rows)
     found["pair"] = found["source"] + " to " + found["target"]
-    papers = found[(found["setting"] == "inductive") & ~found["source"].str.contains(",")]
+    papers = found[(found["setting"] == "inductive") & ~found["vectors"].str.endswith(SEVERAL)]
     text = ["# Domain adaptation", "",
             f"Accuracy on the target, {papers['pair'].nunique()} pairs of Amazon reviews, about "
             f"{papers['tested'].mean():,.0f} test texts each; trained on the source's labels, adapted to 4,000 "
